@@ -1,0 +1,165 @@
+"""A real JupyterLab with a real browser on it: serve a folder, open a notebook, run it, move its widget.
+
+The browser tests and benchmarks/widgets.py share this. It wants the `dev` extra and Chromium.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from tplearn.lab import lab_command, lab_environment
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+ERROR_OUTPUT = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
+PICTURES = "nodes => nodes.map(n => n.tagName == 'IMG' ? n.src : n.outerHTML).join('|')"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab: where it listens, the token it asks for, its process id."""
+
+    port: int
+    token: str
+    pid: int
+
+    def url(self, notebook: str, workspace: str = "test") -> str:
+        """The address of a notebook (a path inside the served folder), in a workspace of its own: no other tabs."""
+        return f"http://127.0.0.1:{self.port}/lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
+
+
+@contextmanager
+def serve(root: Path, settings: Path, command: list[str] | None = None) -> Iterator[Server]:
+    """JupyterLab on `root` as `tplearn lab` starts it, on a free port; `settings` is an empty folder for its own files.
+
+    `command` replaces the command line ("{port}" in it becomes the port); its server then makes up its own token, and
+    prints it to settings/server.log. Ends with the server and its kernels gone.
+    """
+    port, token = free_port(), "" if command else secrets.token_hex(16)
+    environment = dict(os.environ) if command else lab_environment(os.environ) | {"JUPYTER_TOKEN": token}
+    environment |= {f"JUPYTER_{kind}_DIR": str(settings / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    words = [word.format(port=port) for word in command] if command else lab_command(root, port=port, browser=False)
+    with open(settings / "server.log", "w") as log:
+        process = subprocess.Popen(words, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_up(port, process, settings / "server.log")
+        yield Server(port, token, process.pid)
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs([psutil.Process(process.pid), *family] if family else [], timeout=15)
+        for left in alive:
+            left.kill()
+        process.wait(timeout=15)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"JupyterLab is not up after {seconds:.0f} s (exit code {process.poll()}):\n{log.read_text()}")
+
+
+@contextmanager
+def browser_tab() -> Iterator[Page]:
+    """A tab of headless Chromium. RuntimeError where Chromium is missing."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        raise RuntimeError("Chromium is missing; on Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        try:
+            tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+            tab.set_default_timeout(30_000)
+            yield tab
+        finally:
+            browser.close()
+
+
+def copy_unrun(source: Path, target: Path) -> None:
+    """Copies a notebook without outputs and counts: what a page then shows was made by this run."""
+    notebook = json.loads(source.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(notebook))
+
+
+def open_notebook(tab: Page, server: Server, notebook: str) -> None:
+    """Opens a notebook and waits until its kernel is idle."""
+    tab.goto(server.url(notebook, workspace=re.sub(r"\W+", "-", notebook)))
+    tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    tab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+
+
+def run_all(tab: Page, seconds: float = 120) -> None:
+    """Run > Run All Cells, then waits until every code cell has a count. AssertionError names what is left."""
+    tab.locator("#jp-MainMenu .lm-MenuBar-item", has_text=re.compile("^Run$")).click()
+    tab.locator('li.lm-Menu-item[data-command="runmenu:run-all"]').click()
+    waiting = tab.locator(".jp-CodeCell .jp-InputPrompt").filter(has_not_text=re.compile(r"\[\d+\]"))
+    end = time.monotonic() + seconds
+    while waiting.count() and not tab.locator(ERROR_OUTPUT).count() and time.monotonic() < end:
+        tab.wait_for_timeout(100)
+    assert not error_texts(tab), f"cells ended in errors: {error_texts(tab)}"
+    assert not waiting.count(), f"{waiting.count()} code cells did not run within {seconds:.0f} s"
+
+
+def error_texts(tab: Page) -> list[str]:
+    """What stands in red on the page: errors, and anything on stderr."""
+    return tab.locator(ERROR_OUTPUT).all_inner_texts()
+
+
+def widget_cells(tab: Page) -> list[Locator]:
+    """The code cells that show a slider."""
+    tab.wait_for_selector(".jp-OutputArea .noUi-handle", timeout=30_000)
+    return tab.locator(".jp-CodeCell").filter(has=tab.locator(".noUi-handle")).all()
+
+
+def move_slider(cell: Locator, slider: int = 0, seconds: float = 10) -> float:
+    """Moves a slider of the cell one step and returns the seconds until the picture changed. TimeoutError if it never does.
+
+    The picture is every img, svg and canvas of the cell's output outside the controls themselves.
+    """
+    cell.scroll_into_view_if_needed()
+    pictures = cell.locator(".jp-OutputArea img, .jp-OutputArea-output svg")
+    handle = cell.locator(".noUi-handle").nth(slider)
+    handle.focus()
+    for key in ("ArrowRight", "ArrowLeft"):  # a slider at its end moves the other way only
+        before, value = pictures.evaluate_all(PICTURES), handle.get_attribute("aria-valuenow")
+        start = time.perf_counter()
+        handle.press(key)
+        if handle.get_attribute("aria-valuenow") == value:
+            continue
+        while time.perf_counter() - start < seconds:
+            now = pictures.evaluate_all(PICTURES)
+            if now and now != before:
+                return time.perf_counter() - start
+            cell.page.wait_for_timeout(2)
+    raise TimeoutError(f"the picture did not change within {seconds:.0f} s of moving slider {slider}")

@@ -1,0 +1,62 @@
+"""The memory planner agrees with the planning numbers, survives every setting, and redraws at once."""
+
+import itertools
+import time
+
+import pytest
+from matplotlib.figure import Figure
+
+from tplearn.planning import MODELS
+from tplearn.show.figures.ch01 import draw_four_ways, draw_memory_bars, draw_memory_planner
+from tplearn.show.style import png_bytes
+from tplearn.show.widgets.memory_planner import BYTES, draw, memory_planner
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_bars_show_the_numbers_of_the_chapter() -> None:
+    shown = texts(draw_memory_bars())
+    assert {"weights 141", "19", "weights 71", "KV cache 89", "7", "66", "33"} <= set(shown)
+
+
+@pytest.mark.parametrize("drawing", [draw_memory_bars, draw_four_ways, draw_memory_planner])
+def test_nothing_leaves_the_page(drawing) -> None:
+    figure = drawing()
+    png_bytes(figure)
+    page = figure.bbox
+    for text in figure.axes[0].texts:
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= page.x1 and extent.y0 >= 0 and extent.y1 <= page.y1, text.get_text()
+
+
+def test_the_first_picture_in_words() -> None:
+    words = memory_planner().image.tooltip
+    assert words.startswith("DP needs 24.7 of 24 GB and does not fit. TP needs 12.6 of 24 GB and fits.")
+
+
+def test_an_impossible_cut_is_said() -> None:
+    words = draw(Figure(), "Qwen2.5-0.5B", "bfloat16", 24, 4, 1, 512)
+    assert "TP cannot be cut this way." in words and "PP needs" in words
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(ValueError, match="model = 'GPT-5' is not known; models that work: Llama-3.2-1B"):
+        memory_planner("GPT-5")
+
+
+def test_every_setting_draws() -> None:
+    figure = Figure()
+    for model, numbers, gpus in itertools.product(MODELS, BYTES, (1, 4, 16)):
+        assert draw(figure, model, numbers, 16, gpus, 256, 131072)
+
+
+def test_a_redraw_takes_less_than_a_tenth_of_a_second() -> None:
+    widget = memory_planner()
+    times = []
+    for tokens in (512, 2048, 512, 2048, 512):
+        start = time.perf_counter()
+        widget._controls["sequence"].value = tokens
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.1

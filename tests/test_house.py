@@ -1,0 +1,133 @@
+"""The rules of the house: floors, sizes, imports, pins, and what a stored notebook may hold."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = ("ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading")  # lowest first
+SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
+TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
+NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
+
+
+def project_files() -> list[Path]:
+    """Every text file that git keeps or would keep; without git, every file outside hidden folders."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode == 0:
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    else:
+        paths = [p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)]
+    return sorted(p for p in paths if p.is_file() and p.suffix in TEXT_ENDINGS)
+
+
+def floor_of(module: str) -> int:
+    """How high a module such as "tplearn.show.style" lives; cli, doctor and lab are the roof, `tplearn` the ground."""
+    parts = module.split(".")
+    if len(parts) == 1:
+        return 0  # tplearn/__init__.py hands over names of the lowest floor only
+    return FLOORS.index(parts[1]) if parts[1] in FLOORS else len(FLOORS)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every tplearn module that a file imports, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if (ROOT / name.replace(".", "/")).exists() else node.module for name in inside}
+    return {name for name in found if name.split(".")[0] == "tplearn"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_source_file_is_short_says_its_idea_and_imports_downwards(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 200, "a file is one idea in under 200 lines"
+    assert not text.strip() or ast.get_docstring(ast.parse(text)), "the first docstring line says the file's idea"
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    upwards = {name for name in imported_modules(path) if floor_of(name) > floor_of(module)}
+    assert not upwards, f"{module} imports from a higher floor: {sorted(upwards)}"
+
+
+def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None:
+    source = tmp_path / "sample.py"
+    source.write_text("import os\ndef f():\n    from tplearn.show.style import INK\n    import tplearn.ranks.ledger\n")
+    assert imported_modules(source) == {"tplearn.show.style", "tplearn.ranks.ledger"}
+    assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks") == 0
+    assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
+
+
+def test_importing_the_package_stays_light() -> None:
+    heavy = ("matplotlib", "ipywidgets", "IPython", "jax")
+    code = f"import sys, tplearn; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_conda_and_pip_users_get_the_same_dependencies() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = (ROOT / "environment.yml").read_text()
+    entries = re.findall(r"^ +- (.+?) *$", environment, flags=re.M)
+    assert [entry for entry in entries if "==" in entry] == project["dependencies"]
+    assert f"python{project['requires-python']}" in entries
+    assert entries[-1] == "-e ."
+
+
+def test_every_dependency_is_pinned_exactly_and_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = [*project["dependencies"], *(pin for extra in project["optional-dependencies"].values() for pin in extra)]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    names = "|".join(re.escape(pin.split("==")[0]) for pin in pins)
+    pin_elsewhere = re.compile(rf"\b({names})(\[[\w,]*\])? *[=~]= *[0-9]")
+    others = [path for path in project_files() if path.name not in ("pyproject.toml", "environment.yml")]
+    found = [str(path.relative_to(ROOT)) for path in others if pin_elsewhere.search(path.read_text())]
+    assert not found, f"versions are pinned in pyproject.toml and environment.yml only, not in {found}"
+
+
+HOMES = "home|root|Users|work|opt|mnt|srv|private|var/folders"
+MACHINE_PATH = re.compile(rf"(?<![\w.}}/])/(?:{HOMES})/[\w.]|\b[A-Z]:\\\\?Users\b")
+
+
+def test_the_project_names_no_path_of_anybodys_machine() -> None:
+    assert MACHINE_PATH.search("see " + "/home" + "/ann/course") and not MACHINE_PATH.search("https://a.org/work/x")
+    hits = []
+    for path in project_files():
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if MACHINE_PATH.search(line):
+                hits.append(f"{path.relative_to(ROOT)}:{number}: {MACHINE_PATH.search(line)[0]}")
+    assert not hits, "\n".join(hits)
+
+
+def output_text(output: dict) -> str:
+    """All the text of one output: a stream's, an error's, or every textual form of a result."""
+    parts = [output.get("text", ""), output.get("traceback", ""), *output.get("data", {}).values()]
+    return "\n".join("".join(part) if isinstance(part, list) else str(part) for part in parts)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_stored_notebook_is_clean(path: Path) -> None:
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells, "a notebook without code cells"
+    made_for_the_reader = path.parent.name == "exercises"
+    for number, cell in enumerate(cells, start=1):
+        source = "".join(cell["source"])
+        where = f"code cell {number}: {source[:60]!r}"
+        assert source.strip(), f"{where} is empty"
+        if not made_for_the_reader:
+            assert cell["execution_count"] == number, f"{where} was not run in order from a fresh kernel"
+        elif "NBVAL_CHECK_OUTPUT" in source:
+            assert cell["execution_count"], f"{where}: without an execution count nbval skips the check"
+        for output in cell["outputs"]:
+            assert output.get("name") != "stderr", f"{where} wrote to stderr: {output_text(output)[:200]}"
+            assert output["output_type"] != "error", f"{where} ends in an error"
+            leak = re.search(r"/tmp/|ipykernel_\d+|0x[0-9a-f]{6,}", output_text(output))
+            assert not leak, f"{where} shows {leak[0] if leak else ''!r}, which differs from machine to machine"

@@ -1,0 +1,183 @@
+"""Looks at this machine and says in plain words whether it can run the course, and what to do where it cannot."""
+
+import multiprocessing
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "warning", "problem"]
+REINSTALL = "run `make lab` again, or `pip install -e .` in the course's folder"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, how it is, what was found, and what to do about it."""
+
+    subject: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Looks at everything, one finding a line. A look that itself fails is a problem, never a crash."""
+    findings: list[Finding] = []
+    for look in LOOKS:
+        try:
+            findings.extend(look())
+        except Exception as error:  # whatever is broken on this machine must end up in the report
+            subject = look.__name__.strip("_").replace("_", " ")
+            findings.append(Finding(subject, "problem", f"{type(error).__name__}: {error}", REINSTALL))
+    return findings
+
+
+def report(findings: list[Finding]) -> None:
+    """Prints the findings and a closing sentence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    colour = {"ok": "green", "warning": "yellow", "problem": "red"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, ratio in (("state", None), ("subject", None), ("found", 1)):
+        table.add_column(name, ratio=ratio, no_wrap=ratio is None)
+    for finding in findings:
+        text = finding.found + (f"\n-> {finding.advice}" if finding.advice else "")
+        table.add_row(f"[{colour[finding.state]}]{finding.state}[/]", finding.subject, text)
+    # A pipe or a log file has no width of its own: give it enough that no line is folded.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    problems = sum(finding.state == "problem" for finding in findings)
+    warnings = sum(finding.state == "warning" for finding in findings)
+    if problems:
+        console.print(f"{problems} of {len(findings)} lines name a problem: follow the arrows from top to bottom.")
+    else:
+        tail = f" ({warnings} with a warning)" if warnings else ""
+        console.print(f"This machine can run the course{tail}.")
+
+
+def _python() -> Iterator[Finding]:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {sys.executable}"
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        yield Finding("Python", "ok", found)
+    else:
+        advice = "the course needs Python 3.11, 3.12 or 3.13: install one, then delete .venv and run `make lab`"
+        yield Finding("Python", "problem", found, advice)
+
+
+def _packages() -> Iterator[Finding]:
+    pins = pinned_versions()
+    for name, wanted in pins.items():
+        try:
+            # "2.13.0+cpu" is the same release as "2.13.0": the part after + says how it was built.
+            installed = metadata.version(name).split("+")[0]
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "problem", f"missing; the course uses {wanted}", REINSTALL)
+            continue
+        if installed != wanted:
+            yield Finding(name, "warning", f"{installed}; the course is tested with {wanted}", REINSTALL)
+    yield Finding("packages", "ok", f"looked at {len(pins)}: any that differ stand above")
+
+
+def pinned_versions() -> dict[str, str]:
+    """Package name -> the version that the course is tested with, for what readers need (not the extras)."""
+    requirements = [text for text in metadata.requires("tplearn") or [] if "extra ==" not in text]
+    pairs = [re.fullmatch(r"([\w.-]+)==([\w.]+)", text.strip()) for text in requirements]
+    return {pair[1]: pair[2] for pair in pairs if pair}
+
+
+def _cores() -> Iterator[Finding]:
+    # A container or taskset may allow fewer cores than the machine has.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores >= 2:
+        yield Finding("cores", "ok", str(cores))
+    else:
+        yield Finding("cores", "warning", "1", "everything works; four ranks will take turns, so timings mean little")
+
+
+def _memory() -> Iterator[Finding]:
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9
+    found = f"{free:.1f} GB free"
+    if free >= 2:
+        yield Finding("memory", "ok", found)
+    elif free >= 1:
+        yield Finding("memory", "warning", found, "close other programs; a chapter with 8 ranks wants 2 GB")
+    else:
+        yield Finding("memory", "problem", found, "close other programs: a chapter with 4 ranks wants at least 1 GB")
+
+
+def _start_method() -> Iterator[Finding]:
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        yield Finding("start method", "ok", "forkserver is there: ranks can start in about 0.1 s")
+    else:
+        advice = "everything works, but each run_ranks takes some seconds; on Windows, WSL is faster"
+        yield Finding("start method", "warning", "only spawn is there", advice)
+
+
+def _ranks_on_gloo() -> Iterator[Finding]:
+    from tplearn import run_ranks
+
+    try:
+        values = run_ranks(_sum_of_ranks, 2, timeout=60.0).values
+    except Exception as error:
+        advice = "allow programs to talk over the loopback interface (127.0.0.1) and to start processes, then try again"
+        yield Finding("ranks on gloo", "problem", f"{type(error).__name__}: {error}", advice)
+        return
+    right = values == [3.0, 3.0]
+    found = "two ranks met in an all_reduce" + ("" if right else f", and got {values} where 3.0 is due")
+    yield Finding("ranks on gloo", "ok" if right else "problem", found, "" if right else REINSTALL)
+
+
+def _sum_of_ranks() -> float:
+    import torch
+    import torch.distributed as dist
+
+    x = torch.tensor(float(dist.get_rank() + 1))
+    dist.all_reduce(x)
+    return x.item()
+
+
+def _jupyter_kernel() -> Iterator[Finding]:
+    from jupyter_client.manager import run_kernel
+
+    answer: list[str] = []
+    with run_kernel(kernel_name="python3") as client:
+        client.execute_interactive(
+            "import sys, tplearn; print(sys.prefix)",
+            timeout=60,
+            output_hook=lambda message: answer.append(str(message["content"].get("text", ""))),
+        )
+    prefix = "".join(answer).strip()
+    if prefix and Path(prefix) == Path(sys.prefix):
+        yield Finding("Jupyter kernel", "ok", "notebooks run with this Python")
+        return
+    found = f"notebooks run with {prefix}, not with {sys.prefix}" if prefix else "the kernel cannot import tplearn"
+    advice = "run `jupyter kernelspec list`, and remove or rename the kernel called python3 that is not in .venv"
+    yield Finding("Jupyter kernel", "problem", found, advice)
+
+
+def _chromium() -> Iterator[Finding]:
+    if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        yield Finding("Chromium", "ok", "found (only the tests use it)")
+    else:
+        yield Finding("Chromium", "ok", "not found; only the browser tests would use it")
+
+
+LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python,
+    _packages,
+    _cores,
+    _memory,
+    _start_method,
+    _ranks_on_gloo,
+    _jupyter_kernel,
+    _chromium,
+)

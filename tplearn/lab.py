@@ -1,0 +1,68 @@
+"""Opens the course in JupyterLab: the command, the environment, and when a browser can be shown.
+
+The settings the course ships (no pop-up about news, a tidy file browser) live in tplearn/jupyter. They reach JupyterLab
+through JUPYTER_CONFIG_PATH, as defaults: the reader's own settings are not written, and win where they differ.
+Only the standard library is imported: `make lab` runs this file by itself, and saves the seconds that torch takes.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+FIRST_PAGE = "chapters/00_start_here.ipynb"
+SETTINGS = Path(__file__).parent / "jupyter"
+
+
+def course_folder() -> Path:
+    """The folder that holds chapters/: where this package was installed from, else the current folder or one above it.
+
+    Raises FileNotFoundError when there is none.
+    """
+    here = Path.cwd()
+    for folder in (Path(__file__).parent.parent, here, *here.parents):
+        if (folder / "chapters").is_dir() and (folder / "tplearn").is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no chapters/ folder beside the tplearn package, in {here}, or above it; run this inside the course's folder"
+    )
+
+
+def can_show_browser() -> bool:
+    """Whether a browser window can appear: on Linux that needs a display."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def lab_command(root: Path, page: str = FIRST_PAGE, port: int | None = None, browser: bool = True) -> list[str]:
+    """The command line that serves `root` on the loopback interface and opens `page` (a path inside `root`)."""
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={root}"]
+    command += [f"--LabApp.default_url=/lab/tree/{page}", "--Application.log_level=ERROR"]
+    if port is not None:
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    if not browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # Jupyter refuses to run as root otherwise; containers often have no other user
+    return command
+
+
+def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`environment` with the course's settings in front, and this Python's programs (torchrun) first on the path."""
+    result = dict(environment)
+    for name, first in (("JUPYTER_CONFIG_PATH", str(SETTINGS)), ("PATH", str(Path(sys.executable).parent))):
+        result[name] = os.pathsep.join([first, *filter(None, [environment.get(name)])])
+    return result
+
+
+def open_lab(page: str = FIRST_PAGE, port: int | None = None, browser: bool | None = None) -> None:
+    """Becomes JupyterLab, so that Ctrl-C and signals reach it and nothing is left behind. Does not return."""
+    browser = can_show_browser() if browser is None else browser
+    root = course_folder()
+    print("Starting JupyterLab. Press Ctrl-C here to stop it.", flush=True)
+    os.chdir(root)
+    command = lab_command(root, page, port, browser)
+    os.execve(command[0], command, lab_environment())
+
+
+if __name__ == "__main__":
+    open_lab()

@@ -1,0 +1,120 @@
+"""Starts and ends the processes of a run: forked from a server that has torch loaded, or spawned."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from tplearn.ranks import worker
+
+START_METHODS = ("forkserver", "spawn")
+
+
+def start_method() -> str:
+    """TPLEARN_START_METHOD, or forkserver on Linux and spawn elsewhere (macOS frameworks do not survive a fork)."""
+    method = os.environ.get("TPLEARN_START_METHOD", "forkserver" if sys.platform == "linux" else "spawn")
+    if method not in START_METHODS or method not in multiprocessing.get_all_start_methods():
+        raise ValueError(
+            f"TPLEARN_START_METHOD = {method!r} cannot be used here; values that work: {', '.join(START_METHODS)}"
+        )
+    return method
+
+
+def start_context() -> BaseContext:
+    """The multiprocessing context of the start method; the fork server is told what to load beforehand."""
+    context = multiprocessing.get_context(start_method())
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([worker.PRELOAD])
+    return context
+
+
+def warm_up_in_notebook() -> None:
+    """In a notebook, start the server of the forks now: it loads torch (about a second) while the reader reads."""
+    if "ipykernel" in sys.modules and "RANK" not in os.environ and start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        start_context()
+        with _main_module_hidden():
+            forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """multiprocessing would run the reader's script again in every child; cloudpickle carries all that is needed."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@dataclass
+class RankProcess:
+    """One rank, seen from its parent."""
+
+    rank: int
+    process: BaseProcess
+    events: connection.Connection
+    output: connection.Connection
+    folder: str
+    output_open: bool = True
+
+    def exit_code(self) -> int | None:
+        self.process.join(1.0)
+        return self.process.exitcode
+
+    def where(self) -> str:
+        """What the rank's fault handler has written: the stack at a crash, or at the parent's last question."""
+        with contextlib.suppress(OSError):
+            return Path(self.folder, f"stack.{self.rank}").read_text()
+        return ""
+
+    def ask_where(self) -> None:
+        """Make the rank write its stack, also while it is inside C code."""
+        if hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGUSR1)
+
+    def release(self) -> None:
+        """Say goodbye: the rank has told everything and may end."""
+        with contextlib.suppress(OSError):
+            self.events.send_bytes(b"goodbye")
+
+    def kill(self) -> None:
+        """End the rank and every process it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def close(self) -> None:
+        self.process.join()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # children of the rank, where it left any
+        self.process.close()
+        self.events.close()
+        self.output.close()
+
+
+def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
+    """Start every rank, adding each to `into` at once, so that an interrupt leaves none behind."""
+    context = start_context()
+    with _main_module_hidden():
+        for rank in range(world_size):
+            events, child_events = context.Pipe()
+            output, child_output = context.Pipe(duplex=False)
+            arguments = (rank, world_size, child_events, child_output, folder)
+            process = context.Process(target=worker.main, args=arguments, name=f"rank {rank}", daemon=True)
+            process.start()
+            child_events.close()
+            child_output.close()
+            into.append(RankProcess(rank, process, events, output, folder))

@@ -1,0 +1,145 @@
+"""Chapter 02: a matrix multiplication Y = X A, cut in its columns, its rows, or its batch."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tplearn.show.style import GREY, HIGHLIGHT, INK, arrow, box, canvas, label, legend_of_ranks
+from tplearn.simulated import require_divisible
+
+ENDINGS = {
+    "columns of A": "concatenate",
+    "rows of A": "sum",
+    "rows of X": "concatenate",
+}
+
+
+def draw_two_cuts() -> Figure:
+    """Y = X A cut two ways: columns of A leave finished pieces of Y side by side, rows of A leave layers to be summed."""
+    figure, ax = canvas(10, 4.9)
+    for base, kind in ((2.75, "columns"), (0.3, "rows")):
+        columns = kind == "columns"
+        label(ax, 0.2, base + 1.95, f"Cut the {kind} of A", size=12, bold=True, ha="left")
+        label(ax, 0.2 + 0.55, base + 0.75, "X", bold=True, size=13)
+        _matrix(ax, 1.1, base + 0.35, 1.5, 0.8, cut=None if columns else "across", name="X")
+        label(ax, 2.85, base + 0.75, "·", size=16)
+        _matrix(ax, 3.1, base, 1.6, 1.5, cut="across" if columns else "down", name="A")
+        label(ax, 4.95, base + 0.75, "=", size=14)
+        if columns:
+            _matrix(ax, 5.2, base + 0.35, 1.6, 0.8, cut="across", name="Y")
+        else:
+            box(ax, 5.42, base + 0.57, 1.6, 0.8, rank=1)
+            label(ax, 6.22, base + 1.17, "Y from rank 1", size=9.5, backed=True)
+            box(ax, 5.2, base + 0.15, 1.6, 0.8, "Y from rank 0", rank=0, size=9.5)
+        arrow(ax, (7.25, base + 0.75), (7.75, base + 0.75))
+        ending = (
+            "side by side:\nall-gather, or\nleave it cut" if columns else "on top of each other:\nall-reduce (the sum)"
+        )
+        box(ax, 7.85, base + 0.25, 2.0, 1.0, ending, face=HIGHLIGHT, rounded=True)
+    legend_of_ranks(ax, 7.9, 4.6, range(2))
+    return figure
+
+
+def _matrix(ax: Axes, x: float, y: float, width: float, height: float, cut: str | None, name: str) -> None:
+    """A matrix in two parts: `across` puts them side by side, `down` on top of each other, None leaves it whole."""
+    if cut is None:
+        box(ax, x, y, width, height, f"{name}, all of it,\non both ranks", size=9.5)
+    elif cut == "across":
+        for rank in range(2):
+            box(ax, x + rank * width / 2, y, width / 2, height, f"{name}{'₀₁'[rank]}", rank=rank, size=11)
+    else:
+        for rank in range(2):
+            box(ax, x, y + (1 - rank) * height / 2, width, height / 2, f"{name}{'₀₁'[rank]}", rank=rank, size=11)
+
+
+def draw_tiles() -> Figure:
+    """X is 4×6 and A is 6×8, cut in the columns of A over 2 ranks: each rank computes a finished 4×4 piece of Y."""
+    figure = Figure(facecolor="white")
+    paint_tiles(figure, cut="columns of A", tp=2, batch=4, inner=6, out=8)
+    return figure
+
+
+def paint_tiles(figure: Figure, *, cut: str, tp: int, batch: int, inner: int, out: int) -> str:
+    """Draw X [batch, inner] · A [inner, out] = Y with the given cut over tp ranks on `figure`; say what it shows.
+
+    cut: a key of ENDINGS. Raises ValueError where the cut dimension does not divide by tp, or the cut is unknown.
+    """
+    if cut not in ENDINGS:
+        raise ValueError(f"cut = {cut!r} is none of: {', '.join(ENDINGS)}")
+    names = {
+        "columns of A": ("columns of A", out),
+        "rows of A": ("rows of A", inner),
+        "rows of X": ("rows of X", batch),
+    }
+    require_divisible(*names[cut], tp)
+    parts = {"batch": 1, "inner": 1, "out": 1} | {{"columns of A": "out", "rows of A": "inner"}.get(cut, "batch"): tp}
+    m, k, n = batch // parts["batch"], inner // parts["inner"], out // parts["out"]
+    _, ax = canvas(10, 4.2, figure)
+    unit = min(5.9 / (inner + 2 * out), 2.3 / max(batch, inner))
+    middle, x = 2.45, 0.35
+    for name, rows, columns, cut_rows, cut_columns in (
+        ("X", batch, inner, parts["batch"], parts["inner"]),
+        ("A", inner, out, parts["inner"], parts["out"]),
+        ("Y", batch, out, parts["batch"], parts["out"]),
+    ):
+        width, height = columns * unit, rows * unit
+        label(ax, x + width / 2, 3.95, f"{name}  [{rows}×{columns}]", size=11, bold=True)
+        if name == "Y" and cut == "rows of A":
+            _layers(ax, x, middle, width, height, tp)
+        else:
+            _grid(ax, x, middle - height / 2, width, height, (rows, columns), (cut_rows, cut_columns))
+        x += width + 0.55
+        if name != "Y":
+            label(ax, x - 0.28, middle, "·" if name == "X" else "=", size=16)
+    share = f"Each rank computes [{m}×{k}] · [{k}×{n}] = [{m}×{n}]"
+    lines = {
+        "columns of A": f"a finished piece of Y. It needed all of X.\nEnding: concatenate (all-gather of {m}×{n} pieces), "
+        "or leave Y cut and send nothing.",
+        "rows of A": f"one layer of Y: right shape, unfinished numbers. It needed only {k} columns of X.\n"
+        f"Ending: sum (all-reduce of {m}×{n} layers).",
+        "rows of X": "finished rows of Y. But every rank holds all of A: this is data parallelism, and no weight is "
+        "saved.\nEnding: none needed.",
+    }
+    box(ax, 0.2, 0.12, 9.6, 0.78, face=HIGHLIGHT, rounded=True)
+    text = (
+        f"{share}: {lines[cut]}"
+        if tp > 1
+        else f"One rank computes [{m}×{k}] · [{k}×{n}]: nothing is cut, nobody talks."
+    )
+    label(ax, 0.4, 0.51, text, size=9.5, ha="left")
+    legend_of_ranks(ax, 9.95 - min(tp, 8) * 0.95 if tp > 2 else 8.0, 1.0, range(tp))
+    return text.replace("\n", " ")
+
+
+def _grid(
+    ax: Axes, x: float, y: float, width: float, height: float, entries: tuple[int, int], cuts: tuple[int, int]
+) -> None:
+    """A matrix as cells; cut along its rows or columns, the parts wear their rank's colour, hatch and number."""
+    (rows, columns), (row_cuts, column_cuts) = entries, cuts
+    parts = max(cuts)
+    for rank in range(parts):
+        part_height, part_width = height / row_cuts, width / column_cuts
+        left = x + (rank * part_width if column_cuts > 1 else 0)
+        bottom = y + (height - (rank + 1) * part_height if row_cuts > 1 else 0)
+        box(
+            ax,
+            left,
+            bottom,
+            part_width,
+            part_height,
+            str(rank) if parts > 1 else "all",
+            rank=rank if parts > 1 else None,
+        )
+    for column in range(1, columns):
+        ax.plot([x + column * width / columns] * 2, [y, y + height], color=GREY, linewidth=0.35, zorder=4)
+    for row in range(1, rows):
+        ax.plot([x, x + width], [y + row * height / rows] * 2, color=GREY, linewidth=0.35, zorder=4)
+
+
+def _layers(ax: Axes, x: float, middle: float, width: float, height: float, tp: int) -> None:
+    """tp full-size layers, one behind the other, with a plus sign: what is left after cutting the rows of A."""
+    shift = 0.2 if tp <= 4 else 0.12
+    for rank in reversed(range(tp)):
+        left, bottom = x + rank * shift, middle - height / 2 + (rank - (tp - 1) / 2) * shift
+        box(ax, left, bottom, width, height, rank=rank)
+    text = " + ".join(map(str, range(tp))) if tp > 1 else "all"
+    label(ax, x + width / 2, middle - (tp - 1) / 2 * shift, text, size=11, backed=True, colour=INK)

@@ -1,0 +1,169 @@
+"""Chapter 04's pictures: one boss or a ring, the ring step by step, and the map of states."""
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from tplearn.show.style import GREY, HIGHLIGHT, INK, LIGHT, arrow, box, canvas, label, rank_colour, rank_hatch
+
+Cells = tuple[tuple[frozenset[int], ...], ...]  # cells[rank][chunk]: the ranks whose summands are in it
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The ring after some steps: what every rank holds, and which chunk each rank sent to get there."""
+
+    name: str
+    cells: Cells
+    sent: tuple[int, ...]  # sent[rank]: the chunk that rank sent in this step; empty at the start
+
+
+def ring_history(p: int) -> list[Moment]:
+    """The 2 (p − 1) + 1 moments of a ring all-reduce, in which rank r finishes chunk r (`tplearn.simulated.ring`)."""
+    cells = [[frozenset({rank}) for _ in range(p)] for rank in range(p)]
+    moments = [Moment("start", tuple(map(tuple, cells)), ())]
+    for phase, first in (("reduce-scatter", -1), ("all-gather", 0)):
+        for step in range(p - 1):
+            sent = [(rank + first - step) % p for rank in range(p)]
+            arriving = [cells[rank][sent[rank]] for rank in range(p)]
+            for rank in range(p):
+                target, chunk = (rank + 1) % p, sent[rank]
+                cells[target][chunk] = cells[target][chunk] | arriving[rank]
+            moments.append(Moment(f"{phase} {step + 1}", tuple(map(tuple, cells)), tuple(sent)))
+    return moments
+
+
+def draw_moment(ax: Axes, moment: Moment, x: float, y: float, cell: float, height: float, gap: float) -> None:
+    """One moment, its lower left corner at (x, y): a column per rank, a row per chunk, arrows for what was sent.
+
+    A cell has one segment per rank whose summand it holds, with that rank's colour, hatch and number; a finished sum
+    gets a thick outline. Segments are drawn as one collection per rank, which keeps a redraw fast.
+    """
+    p = len(moment.cells)
+    segments: list[list[Rectangle]] = [[] for _ in range(p)]
+    for rank, column in enumerate(moment.cells):
+        left = x + rank * (cell + gap)
+        label(ax, left + cell / 2, y + p * height + 0.16, f"rank {rank}", size=9.5)
+        for chunk, ranks in enumerate(column):
+            bottom = y + (p - 1 - chunk) * height
+            done = len(ranks) == p
+            for member in sorted(ranks):
+                place = left + member * cell / p
+                segments[member].append(Rectangle((place, bottom + 0.05), cell / p, height - 0.1))
+                label(ax, place + cell / p / 2, bottom + height / 2, str(member), size=9, backed=True)
+            ax.add_patch(
+                Rectangle(
+                    (left, bottom + 0.05),
+                    cell,
+                    height - 0.1,
+                    fill=False,
+                    edgecolor=INK,
+                    lw=2.6 if done else 0.8,
+                    zorder=4,
+                )
+            )
+    for member, rectangles in enumerate(segments):
+        ax.add_collection(PatchCollection(rectangles, facecolor=rank_colour(member), edgecolor="none", zorder=2))
+        if rank_hatch(member):
+            hatched = {"facecolor": "none", "edgecolor": "#00000055", "linewidth": 0.0, "zorder": 3}
+            ax.add_collection(PatchCollection(rectangles, hatch=rank_hatch(member), **hatched))
+    for rank, chunk in enumerate(moment.sent):
+        middle = y + (p - 1 - chunk) * height + height / 2
+        right = x + rank * (cell + gap) + cell
+        arrow(ax, (right + 0.03, middle), (right + gap - 0.03, middle), colour=INK)
+        if rank == p - 1:  # the last rank's wire leads back to the first
+            arrow(ax, (x - gap + 0.03, middle), (x - 0.03, middle), colour=INK)
+
+
+def draw_ring_steps() -> Figure:
+    """A ring all-reduce on 3 ranks in four steps: two of reduce-scatter, then two of all-gather."""
+    figure, ax = canvas(10.6, 2.75)
+    cell, height, gap, p = 0.45, 0.42, 0.13, 3
+    width = p * cell + (p - 1) * gap
+    between = 0.46
+    left = 0.3
+    for number, moment in enumerate(ring_history(p)):
+        x = left + number * (width + between)
+        label(ax, x + width / 2, 2.45, moment.name, size=10.5, bold=True)
+        draw_moment(ax, moment, x, 0.75, cell, height, gap)
+    label(
+        ax,
+        5.3,
+        0.38,
+        "A row is a chunk; the numbers in a cell say whose summands it holds. Thick outline: the finished sum.",
+        size=9.5,
+    )
+    label(
+        ax, 5.3, 0.14, "An arrow that leaves rank 2 on the right arrives at rank 0 on the left.", size=9.5, colour=GREY
+    )
+    return figure
+
+
+def draw_star_or_ring() -> Figure:
+    """Two ways to sum on four ranks: all to rank 0 and back, where rank 0 sends 3n bytes; or a ring, 1.5n each."""
+    figure, ax = canvas(9.0, 3.5)
+    label(ax, 2.2, 3.25, "all to rank 0 and back", size=11, bold=True)
+    box(ax, 1.65, 2.2, 1.1, 0.55, "rank 0", rank=0, bold=True)
+    for rank, x in ((1, 0.25), (2, 1.65), (3, 3.05)):
+        box(ax, x, 0.75, 1.1, 0.55, f"rank {rank}", rank=rank)
+        end = 2.2 + (rank - 2) * 0.32
+        arrow(ax, (x + 0.55, 1.33), (end, 2.17), both=True)
+        label(ax, (x + 0.55 + end) / 2, 1.74, "n", size=10.5, backed=True)
+    label(ax, 2.2, 0.42, "rank 0 sends 3n, the others n.", size=10)
+    label(ax, 2.2, 0.17, "With p ranks: (p − 1) n. It grows.", size=10)
+    label(ax, 6.7, 3.25, "ring, one chunk at a time", size=11, bold=True)
+    places = {0: (5.0, 2.2), 1: (7.3, 2.2), 2: (7.3, 0.75), 3: (5.0, 0.75)}
+    for rank, (x, y) in places.items():
+        box(ax, x, y, 1.1, 0.55, f"rank {rank}", rank=rank)
+    arrow(ax, (6.13, 2.475), (7.27, 2.475), "6 × n/4", offset=(0, 0.17))
+    arrow(ax, (7.85, 2.17), (7.85, 1.33), "6 × n/4", offset=(0.42, 0))
+    arrow(ax, (7.27, 1.025), (6.13, 1.025), "6 × n/4", offset=(0, 0.17))
+    arrow(ax, (5.55, 1.33), (5.55, 2.17), "6 × n/4", offset=(-0.42, 0))
+    label(ax, 6.7, 0.42, "every rank sends 1.5n.", size=10)
+    label(ax, 6.7, 0.17, "With p ranks: 2 (p − 1)/p · n. Never above 2n.", size=10)
+    return figure
+
+
+def _state(ax: Axes, x: float, y: float, name: str, meaning: str) -> None:
+    box(ax, x, y, 2.5, 1.55, face="#ffffff", rounded=True)
+    label(ax, x + 1.25, y + 1.32, name, size=11, bold=True)
+    label(ax, x + 1.25, y + 0.2, meaning, size=9.5)
+
+
+def draw_states() -> Figure:
+    """The map of states Partial, Shard and Replicate, with the collective and its bytes on every arrow."""
+    figure, ax = canvas(9.6, 5.0)
+    _state(ax, 0.3, 3.2, "Partial()", "add to get the whole")
+    for rank in (0, 1):
+        box(ax, 0.62 + rank * 1.12, 3.6, 0.75, 0.7, f"X{'₀₁'[rank]}", rank=rank)
+    label(ax, 1.555, 3.95, "+", size=13, bold=True)
+    _state(ax, 6.8, 3.2, "Replicate()", "any one is the whole")
+    for rank in (0, 1):
+        box(ax, 7.12 + rank * 1.12, 3.6, 0.75, 0.7, "X", rank=rank)
+    label(ax, 8.055, 3.95, "=", size=13, bold=True)
+    _state(ax, 3.55, 0.35, "Shard(1)", "put side by side: the whole")
+    for rank in (0, 1):
+        box(ax, 4.25 + rank * 0.7, 0.75, 0.4, 0.7, "X", rank=rank)
+    label(ax, 4.8, 1.1, "|", size=13, bold=True)
+    for y, text, target, line in (
+        (4.2, "all_reduce   2 (p − 1)/p · n", 1, False),
+        (3.6, "keep_one   0 bytes", -1, True),
+    ):
+        start, end = (2.9, 6.7) if target == 1 else (6.7, 2.9)
+        arrow(ax, (start, y), (end, y), colour=INK if not line else GREY, dashed=line)
+        plate = HIGHLIGHT if not line else LIGHT
+        box(ax, 3.5, y - 0.17, 2.6, 0.34, text, face=plate, edge="none", size=9.5)
+    arrow(ax, (1.9, 3.1), (3.75, 1.95), colour=INK)
+    box(ax, 1.1, 2.35, 1.9, 0.5, "reduce_scatter\n(p − 1)/p · n", face=HIGHLIGHT, edge="none", size=9.5)
+    arrow(ax, (3.45, 1.3), (1.0, 3.1), colour=GREY, dashed=True, bend=-0.25)
+    box(ax, 0.35, 1.5, 1.5, 0.5, "keep_one\n0 bytes", face=LIGHT, edge="none", size=9.5)
+    arrow(ax, (5.85, 1.95), (7.7, 3.1), colour=INK)
+    box(ax, 6.15, 2.2, 1.5, 0.5, "all_gather\n(p − 1)/p · n", face=HIGHLIGHT, edge="none", size=9.5)
+    arrow(ax, (8.6, 3.1), (6.15, 1.3), colour=GREY, dashed=True, bend=-0.25)
+    box(ax, 7.75, 1.5, 1.5, 0.5, "slice\n0 bytes", face=LIGHT, edge="none", size=9.5)
+    label(ax, 8.3, 0.62, "Shard(0) → Shard(1):\nall_to_all, (p − 1)/p² · n", size=9.5)
+    label(ax, 1.6, 0.62, "n: bytes of the whole tensor.\nSolid: talk. Dashed: nobody talks.", size=9.5)
+    return figure

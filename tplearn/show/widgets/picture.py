@@ -1,0 +1,58 @@
+"""Controls above one picture that is drawn anew when a control moves: the frame of every widget."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from tplearn.show.style import png_bytes
+
+# draw(figure, **values of the controls) clears the figure, draws on it, and says in a sentence or two what it shows.
+Draw = Callable[..., str]
+
+
+class Picture(ipywidgets.VBox):
+    """A row of controls, an image, and the image's meaning in words (for screen readers, and for everybody else).
+
+    draw: see `Draw`. controls: name → ipywidgets control, handed to `draw` by name. One Figure is kept and reused, so
+    a redraw takes tens of milliseconds. A ValueError from `draw` is shown as the sentence, and the picture stays.
+    """
+
+    def __init__(self, draw: Draw, controls: dict[str, ipywidgets.Widget], dpi: int = 80) -> None:
+        self._draw, self._controls, self._dpi = draw, controls, dpi
+        self._figure = Figure(facecolor="white")
+        self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", height="auto"))
+        self.words = ipywidgets.HTML()
+        bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([bar, self.image, self.words])
+        for control in controls.values():
+            control.observe(self._redraw, names="value")
+        self._redraw()
+
+    def values(self) -> dict[str, Any]:
+        """The controls' values, by name."""
+        return {name: control.value for name, control in self._controls.items()}
+
+    def _redraw(self, change: object = None) -> None:
+        try:
+            sentence = self._draw(self._figure, **self.values())
+        except ValueError as error:
+            sentence = str(error)
+        else:
+            self.image.value = png_bytes(self._figure, self._dpi)
+        self.image.tooltip = sentence
+        self.words.value = f'<p role="status" style="line-height: 1.4">{html.escape(sentence)}</p>'
+
+
+def slider(values: list[int], value: int, name: str) -> ipywidgets.SelectionSlider:
+    """A slider over the given whole numbers only, such as the tp sizes that work."""
+    style = {"description_width": "initial"}
+    return ipywidgets.SelectionSlider(options=values, value=value, description=name, style=style)
+
+
+def choice(options: list[str] | dict[str, Any], value: object, name: str) -> ipywidgets.ToggleButtons:
+    """A row of buttons, one of them pressed."""
+    style = {"description_width": "initial", "button_width": "auto"}
+    return ipywidgets.ToggleButtons(options=options, value=value, description=name, style=style)
