@@ -1,4 +1,4 @@
-"""Ring all-reduce on real ranks. Start it with `python 05_ring.py` or `torchrun --standalone --nproc_per_node=4 05_ring.py`."""
+"""Ring all-reduce on real ranks: `python 05_ring.py`, or `torchrun --standalone --nproc_per_node=4 05_ring.py`."""
 
 import torch
 import torch.distributed as dist

@@ -34,6 +34,39 @@ def doctor() -> None:
     raise typer.Exit(any(finding.state == "problem" for finding in findings))
 
 
+@app.command()
+def check(number: Annotated[str, typer.Argument(help="The chapter's number, such as 02.")]) -> None:
+    """Runs an exercise notebook in a fresh kernel and prints every verdict and the points."""
+    from tplearn.grading.self_check import check_notebook
+
+    try:
+        raise typer.Exit(check_notebook(number))
+    except ValueError as error:
+        raise typer.Exit(_complain(error)) from error
+
+
+@app.command()
+def release(
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file is out of date.")
+    ] = False,
+) -> None:
+    """Makes exercises/ from solutions/. The same solutions always give the same bytes."""
+    from tplearn.grading.release import release as make
+    from tplearn.lab import course_folder
+
+    try:
+        folder = course_folder()
+        changed = make(folder / "solutions", folder / "exercises", check_only=check_only)
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.Exit(_complain(error)) from error
+    for path in changed:
+        typer.echo(f"{'out of date' if check_only else 'written'}: {path.relative_to(folder)}")
+    if not changed:
+        typer.echo("exercises/ is what solutions/ make.")
+    raise typer.Exit(1 if changed and check_only else 0)
+
+
 def _complain(error: Exception) -> int:
     """Prints one line about what went wrong and returns the exit code for it."""
     typer.echo(f"tplearn: {error}", err=True)

@@ -149,7 +149,7 @@ def _jupyter_kernel() -> Iterator[Finding]:
     from jupyter_client.manager import run_kernel
 
     answer: list[str] = []
-    with run_kernel(kernel_name="python3") as client:
+    with run_kernel(kernel_name="python3", extra_arguments=["--log-level=ERROR"]) as client:
         client.execute_interactive(
             "import sys, tplearn; print(sys.prefix)",
             timeout=60,

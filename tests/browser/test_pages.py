@@ -84,13 +84,11 @@ def test_a_chapter_runs_from_top_to_bottom(
     assert not error_texts(tab)
 
 
-def test_a_newcomer_sees_the_chapter_and_no_pop_up(
-    lab: Server, tab: Page, screenshot: Callable[[str], None]
-) -> None:
+def test_a_newcomer_sees_the_chapter_and_no_pop_up(lab: Server, tab: Page, screenshot: Callable[[str], None]) -> None:
     """Opens the address that `tplearn lab` prints, with settings nobody has touched."""
     tab.goto(f"http://127.0.0.1:{lab.port}/?token={lab.token}")
     tab.wait_for_url("**/lab/tree/chapters/00_start_here.ipynb**", timeout=30_000)
-    tab.wait_for_selector(".jp-DirListing-item", timeout=30_000)
+    tab.wait_for_selector(".jp-Notebook .jp-Cell, .jp-Dialog", timeout=30_000)
     tab.wait_for_timeout(4000)  # the question about news comes some seconds after the page
     screenshot("first-look")
     assert tab.locator(".jp-toastContainer, .Toastify__toast").count() == 0

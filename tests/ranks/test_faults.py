@@ -1,4 +1,4 @@
-"""The fault drill: every way a run can go wrong gives the right error, rank and line, soon, and leaves nothing behind."""
+"""The fault drill: every way a run can go wrong gives the right error, rank and line, and leaves nothing behind."""
 
 import os
 import signal
@@ -42,7 +42,11 @@ FAULTS = {
     "raises_everywhere": (3, RankFailed, ["Ranks 0, 1, 2 raised ValueError: same on all"]),
     "sys_exit": (3, RankFailed, ["Rank 1 raised SystemExit: 3", "raise SystemExit(3)"]),
     "hard_exit": (3, RankDied, ["Rank 1 left by os._exit(0)", "os._exit(0)\n"]),
-    "killed": (3, RankDied, ["Rank 1 was killed by SIGKILL, last seen in all_reduce #0", "programs.py"]),
+    "killed": (
+        3,
+        RankDied,
+        ["Rank 1 was killed by SIGKILL, last seen in all_reduce #0", "rank 0  waits in all_reduce #1"],
+    ),
     "aborts_in_c": (3, RankDied, ["Rank 1 was killed by SIGABRT", "ctypes.CDLL(None).abort()"]),
     "recv_recv": (2, Deadlock, ["rank 0  waits in recv #0 (4 float32, from rank 1)", "dist.recv(x, src=1 - rank())"]),
     "send_recv_sizes": (2, CollectiveMismatch, ["rank 0  send (3 float32", "rank 1  recv (5 float32"]),
@@ -84,7 +88,7 @@ def test_traceback_of_every_rank_is_an_attribute_away() -> None:
         run_ranks(programs.raises_everywhere, 3)
     assert sorted(caught.value.tracebacks) == [0, 1, 2]
     assert 'raise ValueError("same on all")' in caught.value.tracebacks[2]
-    assert caught.value._render_traceback_() == [f"RankFailed: {caught.value}"]
+    assert caught.value._render_traceback_() == [str(caught.value)]
 
 
 def test_swapped_lines_are_warned_about() -> None:
@@ -135,9 +139,8 @@ def test_interrupt_while_hung(capfd: pytest.CaptureFixture) -> None:
 
 
 def test_a_killed_parent_leaves_no_orphan() -> None:
-    code = "from tests.ranks import programs; from tplearn import run_ranks; print('up', flush=True); run_ranks(programs.hangs, 3)"
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    parent.stdout.readline()
+    code = "from tests.ranks import programs; from tplearn import run_ranks; run_ranks(programs.hangs, 3)"
+    parent = subprocess.Popen([sys.executable, "-c", code])
     process = psutil.Process(parent.pid)
     family: list[psutil.Process] = []
     deadline = time.monotonic() + 60

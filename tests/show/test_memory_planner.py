@@ -53,10 +53,11 @@ def test_every_setting_draws() -> None:
 
 
 def test_a_redraw_takes_less_than_a_tenth_of_a_second() -> None:
+    """Processor time: the wall clock of a busy machine says nothing about the drawing."""
     widget = memory_planner()
     times = []
     for tokens in (512, 2048, 512, 2048, 512):
-        start = time.perf_counter()
+        start = time.process_time()
         widget._controls["sequence"].value = tokens
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.1

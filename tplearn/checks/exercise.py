@@ -90,7 +90,7 @@ def _chapters() -> Iterator[tuple[Exercise, ...]]:
     package = importlib.import_module("tplearn.checks")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name not in FRAMEWORK:
-            yield importlib.import_module(f"tplearn.checks.{module.name}").EXERCISES
+            yield getattr(importlib.import_module(f"tplearn.checks.{module.name}"), "EXERCISES", ())
 
 
 def exercises(chapter: str | None = None) -> tuple[Exercise, ...]:

@@ -60,7 +60,12 @@ def forward_and_gradient(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> d
     if outputs:
         generator = torch.Generator().manual_seed(UPSTREAM_SEED)
         upstream = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in outputs]
-        torch.autograd.backward(outputs, upstream)
+        try:
+            torch.autograd.backward(outputs, upstream)
+        except RuntimeError:
+            if "inputs" not in seen:
+                raise
+            return seen | {"gradient": "no way back: an argument was changed in place"}
     gradients = iter([leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves])
     if outputs:
         of_args, of_kwargs = _in_structure((args, kwargs), gradients)

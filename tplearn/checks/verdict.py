@@ -78,7 +78,8 @@ def explain(exercise: Exercise, case: Case, got: dict[str, Any], want: dict[str,
         return f"On tp = {case.tp} your function returned a result, where a {due.kind} is due:\n  {due.text}"
     if failure:
         return explain_failure(failure, case.tp, due)
-    aspect = next(a for a in dict.fromkeys([*want, *got]) if first_difference(got.get(a), want.get(a)))
+    aspects = dict.fromkeys(["inputs", *want, *got])  # a change in place spoils the rest, so it is told first
+    aspect = next(a for a in aspects if first_difference(got.get(a), want.get(a)))
     names = list(inspect.signature(exercise.reference).parameters)
     if aspect == "inputs":
         positions = got[aspect][0] if exercise.ranks and isinstance(got[aspect][0], list) else got[aspect]

@@ -167,7 +167,7 @@ def name_ranks(ranks: list[int]) -> str:
 
 def _swap_report(a: int, one: tuple[str, str], b: int, other: tuple[str, str]) -> str:
     return (
-        "Collectives of the same kind are issued in swapped order; the sums are mixed up and nothing else will say so.\n"
+        "Collectives of the same kind run in swapped order; their results are mixed up and nothing else says so.\n"
         f"  rank {a}  {one[0]}:  {one[1]}\n"
         f"  rank {b}  {other[0]}:  {other[1]}"
     )

@@ -31,7 +31,7 @@ class RankError(RuntimeError):
 
     def _render_traceback_(self) -> list[str]:
         """Jupyter shows this instead of a page of frames that are not the reader's."""
-        return [f"{type(self).__name__}: {self}"]
+        return [str(self)]
 
 
 class RankFailed(RankError):

@@ -1,4 +1,4 @@
-"""run_ranks: a function on n fresh processes, with their values, prints and ledger, or one report of what went wrong."""
+"""run_ranks: a function on n fresh processes, with values, prints and ledger, or one report of what went wrong."""
 
 import os
 import shutil

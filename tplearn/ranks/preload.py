@@ -1,6 +1,6 @@
 """Imported once by the server that ranks are forked from, so that no rank pays for it.
 
-A fork server swallows errors of its preloads: a rank finds this module loaded before its own start, or the preload failed.
+A fork server swallows errors of its preloads: where a rank does not find this module loaded, the preload failed.
 """
 
 import cloudpickle  # noqa: F401
@@ -16,6 +16,6 @@ class _PassThrough(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-# The first operator under a dispatch mode imports a lot of torch; one tiny tensor starts no thread that a fork would lose.
+# The first operator under a dispatch mode imports a lot of torch; a tiny one starts no thread that a fork would lose.
 with _PassThrough():
     torch.ones(2)

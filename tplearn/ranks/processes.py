@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,12 +39,25 @@ def start_context() -> BaseContext:
 
 def warm_up_in_notebook() -> None:
     """In a notebook, start the server of the forks now: it loads torch (about a second) while the reader reads."""
-    if "ipykernel" in sys.modules and "RANK" not in os.environ and start_method() == "forkserver":
-        from multiprocessing import forkserver
+    if "ipykernel" in sys.modules and "RANK" not in os.environ:
+        ensure_server(start_context())
 
-        start_context()
+
+def ensure_server(context: BaseContext) -> None:
+    """Start the server of the forks where it is not up. It shall not hear the stop button while it loads torch:
+    an ignored signal stays ignored in a new process, and only a main thread can ignore one."""
+    if context.get_start_method() != "forkserver":
+        return
+    from multiprocessing import forkserver
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    try:
         with _main_module_hidden():
             forkserver.ensure_running()
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, previous)
 
 
 @contextlib.contextmanager
@@ -108,6 +122,7 @@ class RankProcess:
 def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
     """Start every rank, adding each to `into` at once, so that an interrupt leaves none behind."""
     context = start_context()
+    ensure_server(context)
     with _main_module_hidden():
         for rank in range(world_size):
             events, child_events = context.Pipe()

@@ -1,7 +1,7 @@
 """Records collectives inside a rank: one dispatch mode that sees every way torch has to communicate.
 
-Plain, async, point-to-point, object and functional collectives, DTensor, DDP and FSDP all end in the operator namespaces
-`c10d` and `_c10d_functional`. The mode reports each before it is issued, because afterwards may never come.
+Plain, async, point-to-point, object and functional collectives, DTensor, DDP and FSDP all end in the operator
+namespaces `c10d` and `_c10d_functional`. The mode reports each before it is issued, because afterwards may never come.
 """
 
 import sys

@@ -4,6 +4,8 @@ from tplearn.ranks.diagnose import Judge, RankState
 from tplearn.ranks.ledger import Ledger, Row
 from tplearn.ranks.source import reader_line_of_stack
 
+GLOO_LOST_PEER = "gloo/transport"  # in what gloo raises on a rank whose peer has gone
+
 
 def lines_of_ranks(entries: list[tuple[str, str, str, str]]) -> str:
     """Aligned lines: who, what, where, the code. Equal long messages are not padded."""
@@ -23,6 +25,9 @@ def plural(count: int) -> str:
 def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple[str, str, str, str]:
     """What a rank is doing, or how it ended."""
     who, last = f"rank {rank}", state.rows[-1] if state.rows else None
+    if state.end is not None and last is not None and GLOO_LOST_PEER in state.end.what:
+        # It was waiting; that gloo noticed the other's death first is chance.
+        return who, f"waits in {_numbered(last)}", last.source, last.code
     if state.end is not None:
         if state.end.kind == "return":
             return who, f"returned after {plural(len(state.rows))}", state.end.source, state.end.code
@@ -30,8 +35,7 @@ def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple
         return who, verb + state.end.what.splitlines()[0][:200], state.end.source, state.end.code
     if state.blocked is not None:
         row = state.rows[state.blocked]
-        doing = f"{'waits in' if waiting else 'is in'} {row.op} #{row.index}{row.describe()[len(row.op) :]}"
-        return who, doing, row.source, row.code
+        return who, f"{'waits in' if waiting else 'is in'} {_numbered(row)}", row.source, row.code
     if stack:
         source, code = reader_line_of_stack(stack)
         if source:
@@ -39,6 +43,11 @@ def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple
     if last is not None:
         return who, f"is running, after {last.op} #{last.index}", last.source, last.code
     return who, "is running, before its first collective" if state.started else "is starting", *state.called
+
+
+def _numbered(row: Row) -> str:
+    """`all_reduce #2 (4×8 float32, SUM)`."""
+    return f"{row.op} #{row.index}{row.describe()[len(row.op) :]}"
 
 
 def all_ranks(judge: Judge, stacks: dict[int, str] | None = None) -> str:

@@ -19,15 +19,13 @@ class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: object) -> object:
         if type(obj) is Tensor and obj.layout is torch.strided and obj.device.type == "cpu" and not obj.is_quantized:
             data = obj.detach().contiguous().resolve_conj().resolve_neg()
-            raw = (
-                data.flatten().view(torch.uint8).numpy() if data.numel() else bytearray()
-            )  # writable: loads as bytearray
+            raw = data.flatten().view(torch.uint8).numpy() if data.numel() else bytearray()
             return _rebuild, (pickle.PickleBuffer(raw), obj.dtype, tuple(obj.shape), obj.requires_grad)
         return super().reducer_override(obj)
 
 
 def dump(value: object, path: Path) -> None:
-    """Write any value to a file, tensors without their autograd graph and without a second copy. Raises what pickle raises."""
+    """Write any value to a file, tensors without their autograd graph. Raises what pickle raises."""
     with path.open("wb") as stream:
         _Pickler(stream, protocol=5).dump(value)
 

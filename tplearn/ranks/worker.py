@@ -61,7 +61,6 @@ class Reporter:
 
 def main(rank: int, world_size: int, connection: Connection, output: Connection, folder: str) -> None:
     """The life of a rank. Never returns: the process ends when the parent has heard everything."""
-    preloaded = PRELOAD in sys.modules
     _become_independent(output)
     reporter = Reporter(connection)
     threading.Thread(target=reporter.end_with_parent, args=(folder,), daemon=True).start()
@@ -72,7 +71,7 @@ def main(rank: int, world_size: int, connection: Connection, output: Connection,
         try:
             job: Job = pickle.loads(Path(folder, "job").read_bytes())
             _join_group(rank, world_size, job, folder)
-            reporter.send("start", preloaded)
+            reporter.send("start")
             _run(rank, job, reporter, Path(folder))
         except BaseException as error:  # sys.exit included: whatever ends the function is the parent's to judge
             source, code = reader_line_of_error(error)

@@ -8,7 +8,7 @@ from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, LIGHT, RED, arrow, b
 
 LANE = 0.62  # inches from one lane to the next
 TAG = 0.86  # width of the tag "rank 0"
-STEP = 1.55  # inches from one appointment to the next
+STEP = 1.8  # inches from one appointment to the next
 
 
 def lane_y(rank: int, world_size: int, bottom: float) -> float:
@@ -25,20 +25,20 @@ def draw_tags(ax: Axes, world_size: int, left: float, right: float, bottom: floa
 
 
 def draw_appointments(figure: Figure | None, world_size: int, meetings: int, leaver: int | None, after: int) -> Figure:
-    """Lanes of `world_size` ranks that meet `meetings` times; `leaver` returns after `after` of them (None: nobody does).
+    """Ranks that are to meet `meetings` times; `leaver` returns after `after` of them (None: nobody does).
 
-    The first appointment that somebody misses never takes place: the others wait in it, and the missing one is a red box.
+    The first appointment that somebody misses never takes place: the others wait in it, the missing one is red.
     Later appointments are not reached. Raises ValueError for a rank or a count that does not exist.
     """
     check_appointments(world_size, meetings, leaver, after)
     held = meetings if leaver is None else after
-    left, bottom, first = 0.2, 0.85, TAG + 0.95
-    width = left + first + meetings * STEP + 0.35
+    left, bottom, first = 0.2, 0.85, TAG + 1.25
+    width = left + first + meetings * STEP - 0.85
     figure, ax = canvas(width, bottom + world_size * LANE + 0.75, figure)
     at = [left + first + k * STEP for k in range(meetings)]
-    end = at[-1] + 0.75
+    end = at[-1] + 0.7
     broken = held < meetings
-    stop = at[held] - STEP * 0.5 if broken else end
+    stop = at[held] - 0.46 - (STEP - 0.92) / 2 if broken else end
     late = {rank: stop if rank == leaver else at[held] for rank in range(world_size)} if broken else {}
     draw_tags(ax, world_size, left, end, bottom, late)
     top = lane_y(0, world_size, bottom)

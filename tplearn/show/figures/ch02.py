@@ -1,6 +1,7 @@
 """Chapter 02: a matrix multiplication Y = X A, cut in its columns, its rows, or its batch."""
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from tplearn.show.style import GREY, HIGHLIGHT, INK, arrow, box, canvas, label, legend_of_ranks
@@ -14,16 +15,15 @@ ENDINGS = {
 
 
 def draw_two_cuts() -> Figure:
-    """Y = X A cut two ways: columns of A leave finished pieces of Y side by side, rows of A leave layers to be summed."""
+    """Y = X A cut two ways: columns of A leave finished pieces of Y side by side, rows of A leave layers to sum."""
     figure, ax = canvas(10, 4.9)
     for base, kind in ((2.75, "columns"), (0.3, "rows")):
         columns = kind == "columns"
         label(ax, 0.2, base + 1.95, f"Cut the {kind} of A", size=12, bold=True, ha="left")
-        label(ax, 0.2 + 0.55, base + 0.75, "X", bold=True, size=13)
-        _matrix(ax, 1.1, base + 0.35, 1.5, 0.8, cut=None if columns else "across", name="X")
-        label(ax, 2.85, base + 0.75, "·", size=16)
-        _matrix(ax, 3.1, base, 1.6, 1.5, cut="across" if columns else "down", name="A")
-        label(ax, 4.95, base + 0.75, "=", size=14)
+        _matrix(ax, 0.5, base + 0.35, 1.5, 0.8, cut=None if columns else "across", name="X")
+        label(ax, 2.35, base + 0.75, "×", size=15)
+        _matrix(ax, 2.7, base, 1.6, 1.5, cut="across" if columns else "down", name="A")
+        label(ax, 4.7, base + 0.75, "=", size=14)
         if columns:
             _matrix(ax, 5.2, base + 0.35, 1.6, 0.8, cut="across", name="Y")
         else:
@@ -89,21 +89,21 @@ def paint_tiles(figure: Figure, *, cut: str, tp: int, batch: int, inner: int, ou
             _grid(ax, x, middle - height / 2, width, height, (rows, columns), (cut_rows, cut_columns))
         x += width + 0.55
         if name != "Y":
-            label(ax, x - 0.28, middle, "·" if name == "X" else "=", size=16)
-    share = f"Each rank computes [{m}×{k}] · [{k}×{n}] = [{m}×{n}]"
+            label(ax, x - 0.28, middle, "×" if name == "X" else "=", size=16)
+    share = f"Each rank computes [{m}×{k}] × [{k}×{n}] = [{m}×{n}]"
     lines = {
-        "columns of A": f"a finished piece of Y. It needed all of X.\nEnding: concatenate (all-gather of {m}×{n} pieces), "
-        "or leave Y cut and send nothing.",
+        "columns of A": "a finished piece of Y. It needed all of X.\n"
+        f"Ending: concatenate (all-gather of {m}×{n} pieces), or leave Y cut and send nothing.",
         "rows of A": f"one layer of Y: right shape, unfinished numbers. It needed only {k} columns of X.\n"
         f"Ending: sum (all-reduce of {m}×{n} layers).",
-        "rows of X": "finished rows of Y. But every rank holds all of A: this is data parallelism, and no weight is "
-        "saved.\nEnding: none needed.",
+        "rows of X": "finished rows of Y.\n"
+        "Ending: none needed. But every rank holds all of A: this is data parallelism, and no weight is saved.",
     }
     box(ax, 0.2, 0.12, 9.6, 0.78, face=HIGHLIGHT, rounded=True)
     text = (
         f"{share}: {lines[cut]}"
         if tp > 1
-        else f"One rank computes [{m}×{k}] · [{k}×{n}]: nothing is cut, nobody talks."
+        else f"One rank computes [{m}×{k}] × [{k}×{n}]: nothing is cut, nobody talks."
     )
     label(ax, 0.4, 0.51, text, size=9.5, ha="left")
     legend_of_ranks(ax, 9.95 - min(tp, 8) * 0.95 if tp > 2 else 8.0, 1.0, range(tp))
@@ -129,10 +129,9 @@ def _grid(
             str(rank) if parts > 1 else "all",
             rank=rank if parts > 1 else None,
         )
-    for column in range(1, columns):
-        ax.plot([x + column * width / columns] * 2, [y, y + height], color=GREY, linewidth=0.35, zorder=4)
-    for row in range(1, rows):
-        ax.plot([x, x + width], [y + row * height / rows] * 2, color=GREY, linewidth=0.35, zorder=4)
+    lines = [[(x + c * width / columns, y), (x + c * width / columns, y + height)] for c in range(1, columns)]
+    lines += [[(x, y + r * height / rows), (x + width, y + r * height / rows)] for r in range(1, rows)]
+    ax.add_artist(LineCollection(lines, colors=GREY, linewidths=0.35, zorder=4))
 
 
 def _layers(ax: Axes, x: float, middle: float, width: float, height: float, tp: int) -> None:

@@ -36,40 +36,49 @@ def ring_history(p: int) -> list[Moment]:
     return moments
 
 
-def draw_moment(ax: Axes, moment: Moment, x: float, y: float, cell: float, height: float, gap: float) -> None:
+def place_moment(
+    ax: Axes, moment: Moment, x: float, y: float, segment: float, height: float, gap: float, hatched: bool = True
+) -> None:
     """One moment, its lower left corner at (x, y): a column per rank, a row per chunk, arrows for what was sent.
 
     A cell has one segment per rank whose summand it holds, with that rank's colour, hatch and number; a finished sum
-    gets a thick outline. Segments are drawn as one collection per rank, which keeps a redraw fast.
+    gets a thick outline. Without hatches it is fast enough for a slider: a handful of artists for each rank.
     """
     p = len(moment.cells)
+    cell = p * segment
     segments: list[list[Rectangle]] = [[] for _ in range(p)]
+    outlines: dict[bool, list[Rectangle]] = {True: [], False: []}  # finished or not
     for rank, column in enumerate(moment.cells):
         left = x + rank * (cell + gap)
         label(ax, left + cell / 2, y + p * height + 0.16, f"rank {rank}", size=9.5)
         for chunk, ranks in enumerate(column):
             bottom = y + (p - 1 - chunk) * height
-            done = len(ranks) == p
-            for member in sorted(ranks):
-                place = left + member * cell / p
-                segments[member].append(Rectangle((place, bottom + 0.05), cell / p, height - 0.1))
-                label(ax, place + cell / p / 2, bottom + height / 2, str(member), size=9, backed=True)
-            ax.add_patch(
-                Rectangle(
-                    (left, bottom + 0.05),
-                    cell,
-                    height - 0.1,
-                    fill=False,
-                    edgecolor=INK,
-                    lw=2.6 if done else 0.8,
-                    zorder=4,
-                )
-            )
+            outlines[len(ranks) == p].append(Rectangle((left, bottom + 0.05), cell, height - 0.1))
+            for member in ranks:
+                place = left + member * segment
+                segments[member].append(Rectangle((place, bottom + 0.05), segment, height - 0.1))
     for member, rectangles in enumerate(segments):
         ax.add_collection(PatchCollection(rectangles, facecolor=rank_colour(member), edgecolor="none", zorder=2))
+        middles = [(r.get_x() + r.get_width() / 2, r.get_y() + r.get_height() / 2) for r in rectangles]
+        if not hatched:  # one line of markers in the shape of a digit: much faster than as many texts
+            ax.plot(
+                *zip(*middles, strict=True),
+                marker=f"${member}$",
+                color=INK,
+                markersize=6.5,
+                mew=0.2,
+                linestyle="",
+                zorder=5,
+            )
+            continue
+        for place in middles:
+            label(ax, *place, str(member), size=9, backed=True)
         if rank_hatch(member):
-            hatched = {"facecolor": "none", "edgecolor": "#00000055", "linewidth": 0.0, "zorder": 3}
-            ax.add_collection(PatchCollection(rectangles, hatch=rank_hatch(member), **hatched))
+            soft = {"facecolor": "none", "edgecolor": "#00000055", "linewidth": 0.0, "zorder": 3}
+            ax.add_collection(PatchCollection(rectangles, hatch=rank_hatch(member), **soft))
+    for finished, rectangles in outlines.items():
+        line = 2.6 if finished else 0.8
+        ax.add_collection(PatchCollection(rectangles, facecolor="none", edgecolor=INK, linewidth=line, zorder=4))
     for rank, chunk in enumerate(moment.sent):
         middle = y + (p - 1 - chunk) * height + height / 2
         right = x + rank * (cell + gap) + cell
@@ -80,24 +89,22 @@ def draw_moment(ax: Axes, moment: Moment, x: float, y: float, cell: float, heigh
 
 def draw_ring_steps() -> Figure:
     """A ring all-reduce on 3 ranks in four steps: two of reduce-scatter, then two of all-gather."""
-    figure, ax = canvas(10.6, 2.75)
-    cell, height, gap, p = 0.45, 0.42, 0.13, 3
-    width = p * cell + (p - 1) * gap
-    between = 0.46
-    left = 0.3
+    figure, ax = canvas(11.4, 2.75)
+    p, segment, height, gap, between = 3, 0.17, 0.42, 0.16, 0.42
+    width = p * p * segment + (p - 1) * gap
     for number, moment in enumerate(ring_history(p)):
-        x = left + number * (width + between)
-        label(ax, x + width / 2, 2.45, moment.name, size=10.5, bold=True)
-        draw_moment(ax, moment, x, 0.75, cell, height, gap)
+        x = 0.3 + number * (width + between)
+        label(ax, x + width / 2, 2.5, moment.name, size=10.5, bold=True)
+        place_moment(ax, moment, x, 0.75, segment, height, gap)
     label(
         ax,
-        5.3,
+        5.7,
         0.38,
         "A row is a chunk; the numbers in a cell say whose summands it holds. Thick outline: the finished sum.",
         size=9.5,
     )
     label(
-        ax, 5.3, 0.14, "An arrow that leaves rank 2 on the right arrives at rank 0 on the left.", size=9.5, colour=GREY
+        ax, 5.7, 0.14, "An arrow that leaves rank 2 on the right arrives at rank 0 on the left.", size=9.5, colour=GREY
     )
     return figure
 
@@ -133,6 +140,12 @@ def _state(ax: Axes, x: float, y: float, name: str, meaning: str) -> None:
     label(ax, x + 1.25, y + 0.2, meaning, size=9.5)
 
 
+def _price(ax: Axes, x: float, y: float, text: str, free: bool = False) -> None:
+    """What the arrow under it costs, on a plate that covers the line."""
+    plate = {"facecolor": LIGHT if free else HIGHLIGHT, "edgecolor": "none", "pad": 4.0}
+    ax.text(x, y, text, fontsize=9.5, color=INK, ha="center", va="center", linespacing=1.3, zorder=6, bbox=plate)
+
+
 def draw_states() -> Figure:
     """The map of states Partial, Shard and Replicate, with the collective and its bytes on every arrow."""
     figure, ax = canvas(9.6, 5.0)
@@ -148,22 +161,18 @@ def draw_states() -> Figure:
     for rank in (0, 1):
         box(ax, 4.25 + rank * 0.7, 0.75, 0.4, 0.7, "X", rank=rank)
     label(ax, 4.8, 1.1, "|", size=13, bold=True)
-    for y, text, target, line in (
-        (4.2, "all_reduce   2 (p − 1)/p · n", 1, False),
-        (3.6, "keep_one   0 bytes", -1, True),
-    ):
-        start, end = (2.9, 6.7) if target == 1 else (6.7, 2.9)
-        arrow(ax, (start, y), (end, y), colour=INK if not line else GREY, dashed=line)
-        plate = HIGHLIGHT if not line else LIGHT
-        box(ax, 3.5, y - 0.17, 2.6, 0.34, text, face=plate, edge="none", size=9.5)
-    arrow(ax, (1.9, 3.1), (3.75, 1.95), colour=INK)
-    box(ax, 1.1, 2.35, 1.9, 0.5, "reduce_scatter\n(p − 1)/p · n", face=HIGHLIGHT, edge="none", size=9.5)
-    arrow(ax, (3.45, 1.3), (1.0, 3.1), colour=GREY, dashed=True, bend=-0.25)
-    box(ax, 0.35, 1.5, 1.5, 0.5, "keep_one\n0 bytes", face=LIGHT, edge="none", size=9.5)
-    arrow(ax, (5.85, 1.95), (7.7, 3.1), colour=INK)
-    box(ax, 6.15, 2.2, 1.5, 0.5, "all_gather\n(p − 1)/p · n", face=HIGHLIGHT, edge="none", size=9.5)
-    arrow(ax, (8.6, 3.1), (6.15, 1.3), colour=GREY, dashed=True, bend=-0.25)
-    box(ax, 7.75, 1.5, 1.5, 0.5, "slice\n0 bytes", face=LIGHT, edge="none", size=9.5)
-    label(ax, 8.3, 0.62, "Shard(0) → Shard(1):\nall_to_all, (p − 1)/p² · n", size=9.5)
-    label(ax, 1.6, 0.62, "n: bytes of the whole tensor.\nSolid: talk. Dashed: nobody talks.", size=9.5)
+    arrow(ax, (2.9, 4.2), (6.7, 4.2), colour=INK)
+    _price(ax, 4.75, 4.2, "all_reduce\n2 (p − 1)/p · n")
+    arrow(ax, (6.7, 3.55), (2.9, 3.55), colour=GREY, dashed=True)
+    _price(ax, 4.75, 3.55, "keep_one\n0 bytes", free=True)
+    arrow(ax, (1.9, 3.1), (3.9, 1.95), colour=INK)
+    _price(ax, 2.95, 2.5, "reduce_scatter\n(p − 1)/p · n")
+    arrow(ax, (3.45, 1.0), (0.8, 3.1), colour=GREY, dashed=True, bend=-0.35)
+    _price(ax, 1.1, 1.65, "keep_one\n0 bytes", free=True)
+    arrow(ax, (5.7, 1.95), (7.7, 3.1), colour=INK)
+    _price(ax, 6.65, 2.5, "all_gather\n(p − 1)/p · n")
+    arrow(ax, (8.8, 3.1), (6.15, 1.0), colour=GREY, dashed=True, bend=-0.35)
+    _price(ax, 8.5, 1.65, "slice\n0 bytes", free=True)
+    label(ax, 8.3, 0.5, "Shard(0) → Shard(1):\nall_to_all, (p − 1)/p² · n", size=9.5)
+    label(ax, 1.6, 0.5, "n: bytes of the whole tensor.\nSolid: talk. Dashed: nobody talks.", size=9.5)
     return figure

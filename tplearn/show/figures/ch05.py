@@ -14,7 +14,7 @@ WAITING = {0: "{0, 1}", 1: "{1, 2}", 2: "{0, 2}"}
 
 
 def draw_ring_ledger() -> Figure:
-    """Ledger of a ring all-reduce on four real ranks: in each of six steps every rank sends a quarter to its right neighbour."""
+    """Ring all-reduce on four real ranks: in each of six steps every rank sends a quarter to its right neighbour."""
     rows = _ring_ledger().rows
     figure, ax = canvas(10.1, 3.85)
     left, bottom = 0.2, 0.75
@@ -34,7 +34,7 @@ def draw_ring_ledger() -> Figure:
 
 
 def draw_ring_and_built_in() -> Figure:
-    """What the ledger shows of two programs with the same traffic: six sends of a ring, or one row for dist.all_reduce."""
+    """Two programs with the same traffic, in the ledger: six sends of a ring, or one row for dist.all_reduce."""
     figure, ax = canvas(9.0, 2.6)
     for y, name in ((1.75, "your ring"), (0.75, "dist.all_reduce")):
         label(ax, 0.2, y, name, size=11, bold=True, ha="left")
@@ -44,12 +44,12 @@ def draw_ring_and_built_in() -> Figure:
     box(ax, 2.1, 0.42, 5.02, 0.46, "all_reduce, 1 row, 96 B contributed", face=HIGHLIGHT, size=10)
     label(ax, 7.3, 1.65, "sends 144 B", size=10.5, ha="left", bold=True)
     label(ax, 7.3, 0.65, "2 · 3/4 · 96 = 144 B", size=10.5, ha="left", bold=True)
-    label(ax, 4.61, 2.25, "also 6 recv; a ring counts both", size=9.5)
+    label(ax, 4.61, 2.25, "and 6 recv of the same size", size=9.5)
     return figure
 
 
 def draw_group_order() -> Figure:
-    """Three ranks, three pairs. Left: each begins with another pair and all wait in a circle. Right: one order, nobody does."""
+    """Three ranks, three pairs. Left: each begins with another pair, all wait in a circle. Right: one order."""
     figure, ax = canvas(10.0, 3.75)
     bottom = 0.85
     label(ax, 2.4, 3.45, "each begins with the pair to its right", size=11, bold=True)
@@ -80,7 +80,7 @@ def draw_group_order() -> Figure:
 
 
 def draw_device_mesh() -> Figure:
-    """Eight ranks in a grid of two rows and four columns: rank 5's row is its tensor-parallel group, its column the other."""
+    """Eight ranks in two rows and four columns: rank 5's row is its tensor-parallel group, its column the other."""
     return draw_mesh(None, 8, 4, 5)
 
 

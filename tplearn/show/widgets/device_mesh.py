@@ -6,7 +6,7 @@ from tplearn.show.mesh import draw_mesh, groups_of
 
 
 def draw(figure: Figure, world_size: int = 8, tp: int = 4, rank: int = 5) -> str:
-    """Draw the dp × tp grid on `figure`, mark one rank's two groups, and say them. ValueError where tp does not divide."""
+    """Draw the dp × tp grid, frame one rank's two groups, and say them. ValueError where tp does not divide."""
     draw_mesh(figure, world_size, tp, rank)
     groups = groups_of(world_size, tp, rank)
     names = {kind: ", ".join(map(str, members)) for kind, members in groups.items()}
@@ -23,8 +23,8 @@ def show():  # noqa: ANN201 (ipywidgets is only imported when a widget is wanted
     return Picture(
         draw,
         {
-            "world_size": slider([2, 4, 6, 8, 12, 16], 8, "world size"),
+            "world_size": slider([2, 4, 6, 8], 8, "world size"),
             "tp": slider([1, 2, 3, 4, 6, 8], 4, "tp"),
-            "rank": slider(list(range(16)), 5, "rank"),
+            "rank": slider(list(range(8)), 5, "rank"),
         },
     )

@@ -5,11 +5,11 @@ from fractions import Fraction
 import ipywidgets
 from matplotlib.figure import Figure
 
-from tplearn.show.figures.ch04 import draw_moment, ring_history
+from tplearn.show.figures.ch04 import place_moment, ring_history
 from tplearn.show.style import canvas, label
 from tplearn.show.widgets.picture import Picture, slider
 
-RANKS = [2, 3, 4, 5, 6]
+RANKS = [2, 3, 4, 5]
 
 
 def draw(figure: Figure, p: int, step: int) -> str:
@@ -17,13 +17,13 @@ def draw(figure: Figure, p: int, step: int) -> str:
     moments = ring_history(p)
     moment = moments[min(step, len(moments) - 1)]
     sent = Fraction(min(step, len(moments) - 1), p)
-    cell, height, gap = 0.26 * p if p < 5 else 0.23 * p, 0.4, 0.32
-    width = p * cell + (p - 1) * gap
+    segment, height, gap = 0.2, 0.4, 0.32
+    width = p * p * segment + (p - 1) * gap
     _, ax = canvas(max(width + 1.0, 5.2), p * height + 1.35, figure)
     x = (ax.get_xlim()[1] - width) / 2
     middle = ax.get_xlim()[1] / 2
     label(ax, middle, p * height + 1.12, moment.name, size=11, bold=True)
-    draw_moment(ax, moment, x, 0.5, cell, height, gap)
+    place_moment(ax, moment, x, 0.5, segment, height, gap, hatched=False)
     label(
         ax,
         middle,
@@ -51,5 +51,5 @@ def show(p: int = 4) -> ipywidgets.Widget:
 
 
 def _times_n(share: Fraction) -> str:
-    """ "1.5 n (3/2)": as a decimal number, since shares of different p are compared."""
+    """The share as text: "1.50 n"."""
     return f"{float(share):.2f} n"

@@ -8,7 +8,7 @@ NOBODY = -1
 
 
 def draw(figure: Figure, world_size: int = 4, leaver: int = 2, after: int = 1, meetings: int = 3) -> str:
-    """Draw the lanes on `figure` and return the verdict. leaver = -1: nobody leaves. ValueError for a rank that is not there."""
+    """Draw the lanes, return the verdict. leaver = -1: nobody leaves. ValueError for a rank that is not there."""
     who = None if leaver == NOBODY else leaver
     draw_appointments(figure, world_size, meetings, who, after)
     return verdict(world_size, meetings, who, after)

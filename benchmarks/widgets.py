@@ -1,0 +1,39 @@
+"""Median time from moving a slider to the new picture, in JupyterLab in Chromium: `python -m benchmarks.widgets`."""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.lab_page import browser_tab, copy_unrun, move_slider, open_notebook, run_all, serve, widget_cells
+from tplearn.lab import course_folder
+
+MOVES = 9
+
+
+def main(names: list[str]) -> None:
+    """One line for each slider of each chapter named, or of every chapter that has one."""
+    root = course_folder()
+    chapters = [path for path in sorted((root / "chapters").glob("*.ipynb")) if not names or path.stem in names]
+    with tempfile.TemporaryDirectory() as scratch:
+        served, settings = Path(scratch, "course"), Path(scratch, "settings")
+        settings.mkdir()
+        for path in chapters:
+            copy_unrun(path, served / "chapters" / path.name)
+        with serve(served, settings) as server:
+            for path in chapters:
+                with browser_tab() as tab:
+                    open_notebook(tab, server, f"chapters/{path.name}")
+                    run_all(tab)
+                    if not tab.locator(".noUi-handle").count():
+                        continue
+                    for cell in widget_cells(tab):
+                        times = [move_slider(cell) for _ in range(MOVES)]
+                        median, worst = statistics.median(times), max(times)
+                        print(
+                            f"{path.stem:24} median {median * 1000:5.0f} ms   worst of {MOVES} {worst * 1000:5.0f} ms"
+                        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,194 @@
+"""What a wrong answer is told, and that nothing an answer does can freeze or fool the check."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from tplearn.checks import check, find_exercise, judge
+from tplearn.checks.compare import Opaque, first_difference
+from tplearn.checks.observe import plain
+
+ROW = dataclasses.replace(find_exercise("row_parallel"), timeout=2.0)
+SPLIT = find_exercise("split_columns")
+PLAN = find_exercise("linear_by_plan")
+Shards = list[Tensor]
+
+
+def loops(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    while True:
+        pass
+
+
+def dies(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    os._exit(0)
+
+
+def exits(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    sys.exit(3)
+
+
+def changes_its_input(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    y = ROW.reference(xs, weights, biases)
+    with torch.no_grad():
+        weights[0] += 1
+    return y
+
+
+def forgets_a_list_item(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return ROW.reference(xs, weights, [biases.pop(0), *biases])
+
+
+def float32(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y.float() for y in ROW.reference(xs, weights, biases)]
+
+
+def integers(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y.long() for y in ROW.reference(xs, weights, biases)]
+
+
+def not_finite(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y / 0 * 0 for y in ROW.reference(xs, weights, biases)]
+
+
+class EqualToAll:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None
+
+
+def equal_to_everything(xs: Shards, weights: Shards, biases: Shards) -> object:
+    return EqualToAll()
+
+
+def nothing(xs: Shards, weights: Shards, biases: Shards) -> None:
+    print("I was here")
+
+
+def slightly_off(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y * (1 + 1e-8) for y in ROW.reference(xs, weights, biases)]
+
+
+def cut_graph(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y.detach() for y in ROW.reference(xs, weights, biases)]
+
+
+def wrong_gradient(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+    return [y + weights[0].sum() - weights[0].detach().sum() for y in ROW.reference(xs, weights, biases)]
+
+
+def raises(xs: Shards, weights: Shards, biases: Shards) -> Tensor:
+    return xs[7]
+
+
+VERDICTS = [
+    (loops, "time limit", "within the time limit"),
+    (dies, "exited", "ended before it returned"),
+    (exits, "exited", "called sys.exit(3), which ends the process"),
+    (changes_its_input, "wrong", "changed weight_shards in place"),
+    (forgets_a_list_item, "wrong", "changed biases in place"),
+    (float32, "wrong", "is float32, where float64 is due"),
+    (integers, "wrong", "holds int64, where float64 is due: the fractions are lost"),
+    (not_finite, "wrong", "is not finite at [0, 0]: yours is nan"),
+    (equal_to_everything, "wrong", "is of type EqualToAll (not a tensor, number, string, list or dict)"),
+    (nothing, "wrong", "your result is None, where a list of 1 is due"),
+    (slightly_off, "wrong", "your result[0] first differs at [0, 0]"),
+    (cut_graph, "wrong", "ends the autograd graph"),
+    (wrong_gradient, "wrong", "the gradient of weight_shards[0] first differs at [0, 0]"),
+    (raises, "error", "your function raised IndexError: list index out of range"),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "sentence"), VERDICTS, ids=[answer.__name__ for answer, *_ in VERDICTS])
+def test_whatever_an_answer_does_there_is_a_verdict(answer: Callable, status: str, sentence: str) -> None:
+    verdict = judge(ROW, answer)
+    text = str(verdict)
+    assert verdict.status == status and verdict.earned == 0 and verdict.misconception is None, text
+    assert sentence in " ".join(text.split()), text
+    assert text.splitlines()[0].endswith("0/10")
+
+
+def test_an_error_names_the_line_of_the_answer() -> None:
+    assert "return xs[7]" in str(judge(ROW, raises))
+
+
+def test_prints_are_shown_only_when_the_answer_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    def talks(*args: Shards) -> Shards:
+        print("x" * 100_000)
+        return ROW.reference(*args)
+
+    assert str(judge(ROW, talks)) == str(judge(ROW, ROW.reference))
+    failing = str(judge(ROW, nothing))
+    assert "Your function printed:" in failing and "I was here" in failing
+    assert capfd.readouterr().out == "", "nothing reaches the notebook but the verdict"
+
+
+def test_a_seed_repeats_the_inputs_and_is_shown_on_failure() -> None:
+    first, again, other = (str(judge(ROW, slightly_off, seed)) for seed in (5, 5, 6))
+    assert first == again != other and "check(row_parallel, seed=5)" in first
+
+
+def test_the_voice_of_a_known_misconception() -> None:
+    mutant = next(mutant for mutant in ROW.mutants if mutant.name == "bias × tp")
+    lines = str(judge(ROW, mutant.answer, seed=1)).splitlines()
+    assert lines[0] == "row_parallel   forward ✗  gradient ✗   tp 1 ✓  2 ✗  4 ✗      0/10"
+    assert lines[1].startswith("  Your result minus the truth is (tp − 1) · bias.")
+    assert "  Look at: where the bias enters, before or after the all-reduce." in lines
+
+
+def test_a_right_result_with_the_wrong_ledger_is_told_in_collectives() -> None:
+    def twice(x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: object = None) -> Shards:
+        PLAN.reference(x, weight, bias, p, plan, ledger)
+        return PLAN.reference(x, weight, bias, p, plan, ledger)
+
+    verdict = judge(PLAN, twice)
+    assert verdict.aspects == {"forward": True, "gradient": True, "ledger": False}
+    assert "rank 0 of your function ran 2 × all_gather" in str(verdict)
+
+
+def test_a_misconception_is_named_also_when_bad_sizes_are_refused() -> None:
+    def wrong_dim_but_careful(weight: Tensor, world_size: int) -> Shards:
+        if weight.shape[0] % world_size:
+            raise ValueError("no")
+        return list(weight.chunk(world_size, dim=1))
+
+    verdict = judge(SPLIT, wrong_dim_but_careful)
+    assert verdict.misconception == "wrong dim" and verdict.aspects == {"forward": False, "refusal": True}
+
+
+def test_another_error_than_the_due_one_is_no_refusal() -> None:
+    def divides_by_zero(weight: Tensor, world_size: int) -> Shards:
+        return list(weight.chunk(world_size)) if weight.shape[0] % world_size == 0 else [weight / (1 // 0)]
+
+    assert "raised ZeroDivisionError" in str(judge(SPLIT, divides_by_zero))
+
+
+def test_check_finds_the_exercise_by_name_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(SPLIT.reference) is None
+    assert capsys.readouterr().out.startswith("split_columns   forward ✓  refusal ✓")
+
+    def split_column(weight: Tensor) -> None: ...
+
+    with pytest.raises(ValueError, match="no exercise is called 'split_column'.*split_columns"):
+        check(split_column)
+    with pytest.raises(ValueError, match="the function itself"):
+        check("split_columns")
+
+
+def test_values_are_compared_in_kind_and_in_depth() -> None:
+    ones = torch.ones(2, dtype=torch.float64)
+    assert first_difference(plain({"a": [1, (2.0, ones)]}), plain({"a": (1, [2.0, ones.clone()])})) is None
+    assert first_difference(plain(ones), plain(torch.nn.Parameter(ones))) is None
+    assert first_difference(3, 3.0) is None
+    pairs = [(3.0, 3), (True, 1), (None, 0), ("a", "b"), ([1], [1, 2]), ({"a": 1}, {"b": 1}), (ones[:1], ones)]
+    pairs += [(ones.to(torch.bool), ones), (ones.long(), ones.bool()), (1 + 1e-9, 1.0), (Opaque("X"), ones), (ones, 1)]
+    for got, want in pairs:
+        assert first_difference(got, want), (got, want)
+    assert first_difference([ones, {"b": ones * 2}], [ones, {"b": ones}]).path == (1, "b")
+    infinite = torch.tensor([float("-inf"), float("nan"), 1.0], dtype=torch.float64)
+    assert first_difference(infinite, infinite.clone()) is None

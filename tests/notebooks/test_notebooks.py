@@ -1,0 +1,145 @@
+"""Every notebook as a reader gets it: chapters and solutions run to their stored outputs, untouched checks fail."""
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tplearn.checks import exercises
+from tplearn.checks.exercise import find_exercise
+from tplearn.grading.release import CHECK, CHECK_MARKER, release
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS, SOLUTIONS, EXERCISES = (
+    sorted((ROOT / part).glob("*.ipynb")) for part in ("chapters", "solutions", "exercises")
+)
+CELL_SECONDS = 60
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    """One test for each notebook."""
+    return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+def run_nbval(path: Path, mode: str, tmp_path: Path) -> dict[str, int]:
+    """Runs a notebook under nbval in a process of its own: outcomes, counted, from the JUnit file."""
+    report = tmp_path / "report.xml"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        mode,
+        f"--nbval-cell-timeout={CELL_SECONDS}",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += ["-p", "no:xdist", f"--rootdir={path.parent}", "-c", os.devnull, f"--junitxml={report}", path.name]
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=600)
+    assert report.exists(), done.stdout + done.stderr
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert suite is not None
+    counts = {kind: int(suite.get(kind, "0")) for kind in ("tests", "failures", "errors", "skipped")}
+    return counts | {"output": done.stdout}
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@each(CHAPTERS)
+def test_a_chapter_runs_to_exactly_its_stored_outputs(path: Path, tmp_path: Path) -> None:
+    outcome = run_nbval(path, "--nbval", tmp_path)
+    assert outcome["tests"] == len(code_cells(path)), outcome["output"]
+    assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
+
+
+@each(SOLUTIONS)
+def test_a_solution_passes_every_check(path: Path, tmp_path: Path) -> None:
+    outcome = run_nbval(path, "--nbval-lax", tmp_path)
+    assert outcome["tests"] == len(code_cells(path)), outcome["output"]
+    assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
+
+
+@each(EXERCISES)
+def test_every_check_of_an_untouched_exercise_fails(path: Path, tmp_path: Path) -> None:
+    checks = [cell for cell in code_cells(path) if CHECK_MARKER in cell.source]
+    outcome = run_nbval(path, "--nbval-lax", tmp_path)
+    assert outcome["failures"] == len(checks) == len(exercises(path.name[:2])), outcome["output"]
+    assert not outcome["errors"] + outcome["skipped"], outcome["output"]
+
+
+def test_the_exercises_are_exactly_what_release_makes() -> None:
+    assert release(ROOT / "solutions", ROOT / "exercises", check_only=True) == [], "run: tplearn release"
+    assert [path.name for path in EXERCISES] == [path.name for path in SOLUTIONS]
+
+
+@each(CHAPTERS + SOLUTIONS + EXERCISES)
+def test_no_code_cell_would_be_left_out_by_nbval(path: Path) -> None:
+    unrun = [cell.source for cell in code_cells(path) if cell.execution_count is None]
+    assert not unrun, f"these cells were never run: {unrun}"
+
+
+@each(SOLUTIONS)
+def test_a_solution_announces_its_exercises_as_the_registry_has_them(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = [line.removeprefix("### ") for text in prose for line in text.splitlines() if line.startswith("### ")]
+    due = exercises(path.name[:2])
+    assert headings == [exercise.heading for exercise in due]
+    checked = [name for cell in code_cells(path) for name in CHECK.findall(cell.source)]
+    assert checked == [exercise.name for exercise in due]
+    for text in (text for text in prose if "### " in text):
+        assert text.count("<summary>Hint") == 3, f"three hints are due in:\n{text}"
+        assert "> **Predict first.**" in text, f"a prediction is due in:\n{text}"
+    total = sum(exercise.points for exercise in due), sum(exercise.minutes for exercise in due)
+    for stated in re.findall(r"(\d+) points · (\d+) minutes", prose[0]):
+        assert tuple(map(int, stated)) == total
+
+
+@each(EXERCISES)
+def test_an_untouched_exercise_holds_no_solution_and_the_passing_verdict(path: Path) -> None:
+    for cell in code_cells(path):
+        assert "SOLUTION" not in cell.source
+        if CHECK_MARKER not in cell.source:
+            assert not cell.outputs
+            continue
+        (name,) = CHECK.findall(cell.source)
+        (output,) = cell.outputs
+        points = find_exercise(name).points
+        assert output.text.startswith(f"{name} ") and output.text.endswith(f" {points}/{points}\n")
+        assert cell.source == f"{CHECK_MARKER}\ncheck({name})"
+
+
+def test_nbgrader_accepts_the_solutions_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api_module = pytest.importorskip("nbgrader.apps.api")
+    from traitlets.config import Config
+
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # nbgrader calls alembic by name
+
+    source = tmp_path / "source" / "tp"
+    source.mkdir(parents=True)
+    for path in SOLUTIONS:
+        (source / path.name).write_bytes(path.read_bytes())
+    config = Config()
+    config.CourseDirectory.root = str(tmp_path)
+    config.CourseDirectory.course_id = "course"
+    result = api_module.NbGraderAPI(config=config).generate_assignment("tp", force=True)
+    assert result["success"], result.get("log", "") + result.get("error", "")
+    made = sorted((tmp_path / "release" / "tp").glob("*.ipynb"))
+    assert [path.name for path in made] == [path.name for path in SOLUTIONS]
+    points: dict[str, int] = {}
+    for path in made:
+        for cell in code_cells(path):
+            assert "BEGIN SOLUTION" not in cell.source
+            metadata = cell.metadata.get("nbgrader", {})
+            assert "NotImplementedError" in cell.source or not metadata.get("solution")
+            if metadata.get("grade"):
+                points[metadata["grade_id"]] = metadata["points"]
+    due = [exercise for path in SOLUTIONS for exercise in exercises(path.name[:2])]
+    assert points == {f"check_{exercise.name}": exercise.points for exercise in due}

@@ -1,0 +1,1 @@
+"""Notebooks as sources and as tests: making the exercises, executing, cleaning, comparing, checking."""
