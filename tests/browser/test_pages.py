@@ -79,6 +79,7 @@ def test_a_chapter_runs_from_top_to_bottom(
     assert not broken, f"pictures that do not load: {broken}"
     if name in WITH_WIDGET:
         for cell in widget_cells(tab):
+            assert not cell.get_by_text("javascript error").count(), "the browser cannot show a part of the widget"
             assert move_slider(cell) < 5
         screenshot("widget")
     assert not error_texts(tab)

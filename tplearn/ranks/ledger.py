@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-# What a ring algorithm makes one rank send, for p ranks that each contribute n bytes (Patarasu & Yuan 2009;
+# What a ring algorithm makes one rank send, for p ranks that each contribute n bytes (Patarasuk and Yuan 2009;
 # nccl-tests, PERFORMANCE.md, uses the same factors). A tree or a direct exchange moves the same total or more.
 WIRE_BYTES: dict[str, Callable[[int, int], float]] = {
     "all_reduce": lambda n, p: 2 * (p - 1) / p * n,
@@ -70,9 +71,10 @@ class Row:
 
 @dataclass
 class Ledger:
-    """All rows of a run, ordered by rank, then by time."""
+    """All rows of a run, by rank, then in time; rows recorded by hand stand in the order of their recording."""
 
     rows: list[Row] = field(default_factory=list)
+    _recorded: Counter = field(default_factory=Counter, repr=False, compare=False)  # rows by hand, by rank
 
     def _select(self, op: str | None, rank: int | None) -> list[Row]:
         return [row for row in self.rows if op in (None, row.op) and rank in (None, row.rank)]
@@ -101,10 +103,11 @@ class Ledger:
         peer: int | None = None,
     ) -> None:
         """Write one row by hand: how simulated ranks keep the same books."""
+        self._recorded[rank] += 1
         self.rows.append(
             Row(
                 rank=rank,
-                index=self.count(rank=rank),
+                index=self._recorded[rank] - 1,
                 op=op,
                 group=group,
                 shape=tuple(tensor.shape) if tensor is not None else None,

@@ -15,7 +15,6 @@ from tplearn.checks.mlp.inputs import (
     random,
     sizes,
     summed,
-    summed_twice,
     unrecorded_sum,
 )
 from tplearn.checks.observe import forward, with_ledger
@@ -101,12 +100,12 @@ MLP_BACKWARD_INPUT = Exercise(
             "the all-reduce of the backward pass, after up.",
         ),
         Mutant(
-            "incoming gradient summed as well",
+            "summed twice",
             _gradient_reduced_first,
-            "You all-reduced grad_output first. It is replicated already: the forward pass ended in an all-reduce, "
-            "every rank holds the same y, so every rank holds the same dy. Your dx is tp times too large, and the "
-            "ledger has two all-reduces.",
-            "the all_reduce of grad_output.",
+            "Two all-reduces, and dx is tp times too large. Either you summed dx again when it was whole, or you "
+            "summed grad_output first. That one is replicated: the forward pass ended in an all-reduce, every rank "
+            "holds the same y, so every rank holds the same dy.",
+            "which all_reduce gets something that is whole already.",
         ),
         Mutant(
             "mask forgotten",
@@ -139,12 +138,6 @@ MLP_BACKWARD_INPUT = Exercise(
             _ending_in(averaged),
             "You averaged the parts. Averaging is for data parallel copies; these are parts of one sum.",
             "the division by the number of ranks.",
-        ),
-        Mutant(
-            "summed twice",
-            _ending_in(summed_twice),
-            "Two all-reduces at the end: the second one summed what was already whole, so dx is tp times too large.",
-            "the second all_reduce.",
         ),
         Mutant("sum without a collective", _ending_in(unrecorded_sum), NO_WIRE, "all_reduce(parts, ledger=ledger)."),
     ),
