@@ -152,9 +152,10 @@ def widget_cells(tab: Page) -> list[Locator]:
     return tab.locator(".jp-CodeCell").filter(has=tab.locator(".noUi-handle")).all()
 
 
-def move_slider(cell: Locator, slider: int = 0, seconds: float = 10) -> float:
+def move_slider(cell: Locator, slider: int = -1, seconds: float = 10) -> float:
     """Moves a slider of the cell one step and returns the seconds until the picture changed.
 
+    The last slider by default: the first is often tp, and a tp that does not divide rightly leaves the picture alone.
     The picture is every img and svg in the cell's output. TimeoutError if it never changes.
     """
     cell.scroll_into_view_if_needed()

@@ -53,8 +53,8 @@ def test_mutants_on_real_ranks_differ_from_the_reference_and_from_each_other(exe
         assert first_difference(observed, right), f"{mutant.name} behaves as the reference"
     for (one, first), (other, second) in itertools.combinations(zip(exercise.mutants, seen, strict=True), 2):
         assert first_difference(first, second), f"{one.name} and {other.name} cannot be told apart"
-    last = exercise.mutants[-1]
-    assert judge(exercise, last.answer).misconception == last.name
+    first_mutant = exercise.mutants[0]
+    assert judge(exercise, first_mutant.answer).misconception == first_mutant.name
 
 
 @each_exercise
@@ -79,7 +79,7 @@ def test_an_answer_that_is_wrong_in_a_new_way_gets_the_generic_explanation(exerc
 @each_exercise
 def test_the_cases_come_from_the_seed_alone(exercise: Exercise) -> None:
     first, again, other = (exercise.cases(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert first and {case.tp for case in first} - {1}, "at tp = 1 most bugs cannot be seen"
+    assert exercise.number < "02" or {case.tp for case in first} - {1}, "at tp = 1 most bugs cannot be seen"
     assert [case.tp for case in first] == [case.tp for case in other], "the verdict's line must not depend on the seed"
     assert first_difference(*(_plain_cases(cases) for cases in (first, again))) is None
 

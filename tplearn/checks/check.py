@@ -2,14 +2,14 @@
 
 import pickle
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cloudpickle
 import torch
 
 from tplearn.checks.compare import Failure, first_difference
-from tplearn.checks.exercise import Case, Exercise, find_exercise
+from tplearn.checks.exercise import Case, Exercise, Mutant, find_exercise
 from tplearn.checks.run import Observation, observe_answers, observe_here
 from tplearn.checks.verdict import NOT_ATTEMPTED, Verdict, explain, explain_failure
 
@@ -70,15 +70,42 @@ def _misconception(
 
     An answer with a mutant's wrong results that only refuses bad sizes in another way shows that misconception too.
     """
-    seen, _ = observe_answers(exercise, [mutant.answer for mutant in exercise.mutants], cases)
     results = [k for k, right in enumerate(want) if "error" not in right]
     if all(_same(got[k], want[k]) for k in results):
         results = []
-    for compared in (range(len(cases)), results):
-        for mutant, observations in zip(exercise.mutants, seen, strict=True):
-            if compared and all(_alike(got[k], observations[k], want[k]) for k in compared):
-                return " ".join(mutant.says.split()), " ".join(mutant.look_at.split()), mutant.name
+    tried: list[tuple[Mutant, list[Observation]]] = []
+    for mutant, seen in _mutants_seen(exercise, cases, got, want):
+        if len(seen) == len(cases) and all(map(_alike, got, seen, want)):
+            return _told(mutant)
+        tried.append((mutant, seen))
+    for mutant, seen in tried:
+        if results and len(seen) == len(cases) and all(_alike(got[k], seen[k], want[k]) for k in results):
+            return _told(mutant)
     return "", "", None
+
+
+def _told(mutant: Mutant) -> tuple[str, str, str]:
+    return " ".join(mutant.says.split()), " ".join(mutant.look_at.split()), mutant.name
+
+
+def _mutants_seen(
+    exercise: Exercise, cases: list[Case], got: list[Observation], want: list[Observation]
+) -> Iterator[tuple[Mutant, list[Observation]]]:
+    """Every mutant with its observations, made in one child process.
+
+    On ranks a run is dear: mutants come one by one, each given up at its first result that is not the answer's.
+    """
+    if not exercise.ranks:
+        seen, _ = observe_answers(exercise, [mutant.answer for mutant in exercise.mutants], cases)
+        yield from zip(exercise.mutants, seen, strict=True)
+        return
+    for mutant in exercise.mutants:
+        observations: list[Observation] = []
+        for case, mine, right in zip(cases, got, want, strict=True):
+            observations += observe_answers(exercise, [mutant.answer], [case])[0][0]
+            if "error" not in right and not _alike(mine, observations[-1], right):
+                break
+        yield mutant, observations
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:

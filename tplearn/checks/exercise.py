@@ -63,7 +63,7 @@ class Exercise:
     mutants: tuple[Mutant, ...]
     observe: Callable[..., dict[str, Any]] = forward
     ranks: bool = False
-    timeout: float = 10.0
+    timeout: float = 20.0
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

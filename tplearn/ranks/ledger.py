@@ -53,8 +53,8 @@ class Row:
         formula = WIRE_BYTES.get(self.op)
         return round(formula(self.bytes, len(self.group))) if formula else 0
 
-    def describe(self) -> str:
-        """Text such as `all_reduce (4×8 float32, SUM)`."""
+    def describe(self, world_size: int | None = None) -> str:
+        """Text such as `all_reduce (4×8 float32, SUM)`; with the group where it is smaller than the world."""
         parts = []
         if self.shape is not None:
             parts.append(f"{'×'.join(map(str, self.shape)) or 'scalar'} {self.dtype}")
@@ -66,6 +66,8 @@ class Row:
             parts.append(f"{'to' if self.op == 'send' else 'from'} rank {self.peer if self.peer >= 0 else 'any'}")
         if self.detail:
             parts.append(self.detail)
+        if world_size is not None and len(self.group) < world_size and self.peer is None:
+            parts.append(f"group {list(self.group)}")
         return f"{self.op} ({', '.join(parts)})" if parts else self.op
 
 

@@ -1,6 +1,6 @@
 """Turns a judgement into the one short report that a person reads."""
 
-from tplearn.ranks.diagnose import Judge, RankState
+from tplearn.ranks.diagnose import Judge
 from tplearn.ranks.ledger import Ledger, Row
 from tplearn.ranks.source import reader_line_of_stack
 
@@ -22,12 +22,13 @@ def plural(count: int) -> str:
     return f"{count} collective" + ("" if count == 1 else "s")
 
 
-def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple[str, str, str, str]:
+def status(judge: Judge, rank: int, stack: str = "") -> tuple[str, str, str, str]:
     """What a rank is doing, or how it ended."""
+    state, world_size = judge.ranks[rank], len(judge.ranks)
     who, last = f"rank {rank}", state.rows[-1] if state.rows else None
     if state.end is not None and last is not None and GLOO_LOST_PEER in state.end.what:
         # It was waiting; that gloo noticed the other's death first is chance.
-        return who, f"waits in {_numbered(last)}", last.source, last.code
+        return who, f"waits in {_numbered(last, world_size)}", last.source, last.code
     if state.end is not None:
         if state.end.kind == "return":
             return who, f"returned after {plural(len(state.rows))}", state.end.source, state.end.code
@@ -35,7 +36,8 @@ def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple
         return who, verb + state.end.what.splitlines()[0][:200], state.end.source, state.end.code
     if state.blocked is not None:
         row = state.rows[state.blocked]
-        return who, f"{'waits in' if waiting else 'is in'} {_numbered(row)}", row.source, row.code
+        doing = "waits in" if judge.waiting(rank) else "is in"
+        return who, f"{doing} {_numbered(row, world_size)}", row.source, row.code
     if stack:
         source, code = reader_line_of_stack(stack)
         if source:
@@ -45,16 +47,14 @@ def status(rank: int, state: RankState, waiting: bool, stack: str = "") -> tuple
     return who, "is running, before its first collective" if state.started else "is starting", *state.called
 
 
-def _numbered(row: Row) -> str:
+def _numbered(row: Row, world_size: int) -> str:
     """`all_reduce #2 (4×8 float32, SUM)`."""
-    return f"{row.op} #{row.index}{row.describe()[len(row.op) :]}"
+    return f"{row.op} #{row.index}{row.describe(world_size)[len(row.op) :]}"
 
 
 def all_ranks(judge: Judge, stacks: dict[int, str] | None = None) -> str:
     stacks = stacks or {}
-    return lines_of_ranks(
-        [status(r, state, judge.waiting(r), stacks.get(r, "")) for r, state in enumerate(judge.ranks)]
-    )
+    return lines_of_ranks([status(judge, rank, stacks.get(rank, "")) for rank in range(len(judge.ranks))])
 
 
 def deadlock(judge: Judge) -> str:
@@ -94,7 +94,7 @@ def failure(judge: Judge) -> str:
     if first.source:
         head += f"\n  at {first.source}" + (f":  {first.code}" if first.code else "")
     others = [rank for rank in range(len(judge.ranks)) if rank not in same]
-    rest = lines_of_ranks([status(rank, judge.ranks[rank], judge.waiting(rank)) for rank in others])
+    rest = lines_of_ranks([status(judge, rank) for rank in others])
     return head + ("\n" + rest if others else "")
 
 
