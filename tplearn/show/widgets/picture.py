@@ -42,7 +42,6 @@ class Picture(ipywidgets.VBox):
             sentence = str(error)
         else:
             self.image.value = png_bytes(self._figure, self._dpi)
-        self.image.tooltip = sentence
         self.words.value = f'<p role="status" style="line-height: 1.4">{html.escape(sentence)}</p>'
 
 
