@@ -44,7 +44,7 @@ def test_only_the_right_plans_are_right_and_one_of_them_is_cheap(activation: str
 def test_the_data_flow_is_drawn_again_when_a_control_moves() -> None:
     widget = data_flow.show()
     before = widget.image.value
-    assert before.startswith(b"\x89PNG") and "right ✓" in widget.words.value
+    assert bytes(before).startswith(b"\x89PNG") and "right ✓" in widget.words.value
     widget.children[0].children[1].value = WEIGHTS[2]
     assert widget.image.value != before and "wrong ✗" in widget.words.value
     assert widget.values() == {"activation": PLANS[0], "weights": WEIGHTS[2], "tp": 2}

@@ -47,7 +47,8 @@ def canvas(width: float, height: float, figure: Figure | None = None) -> tuple[F
     if figure is None:
         figure = Figure(figsize=(width, height), facecolor="white")
     else:
-        figure.clear()
+        for old in figure.axes:  # not figure.clear(), which would first give each old axes new ticks
+            figure.delaxes(old)
         figure.set_size_inches(width, height)
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set(xlim=(0, width), ylim=(0, height))

@@ -23,6 +23,7 @@ class Picture(ipywidgets.VBox):
     def __init__(self, draw: Draw, controls: dict[str, ipywidgets.Widget], dpi: int = 80) -> None:
         self._draw, self._controls, self._dpi = draw, controls, dpi
         self._figure = Figure(facecolor="white")
+        self._drawn: dict[str, tuple[str, bytes | None]] = {}  # going back to a setting costs nothing
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", height="auto"))
         self.words = ipywidgets.HTML()
         bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
@@ -36,12 +37,21 @@ class Picture(ipywidgets.VBox):
         return {name: control.value for name, control in self._controls.items()}
 
     def _redraw(self, change: object = None) -> None:
-        try:
-            sentence = self._draw(self._figure, **self.values())
-        except ValueError as error:
-            sentence = str(error)
-        else:
-            self.image.value = png_bytes(self._figure, self._dpi)
+        values = self.values()
+        key = repr(values)
+        if key not in self._drawn:
+            try:
+                sentence = self._draw(self._figure, **values)
+                picture = png_bytes(self._figure, self._dpi)
+            except ValueError as error:
+                sentence, picture = str(error), None
+            if len(self._drawn) >= 64:  # some megabytes at most
+                self._drawn.pop(next(iter(self._drawn)))
+            self._drawn[key] = sentence, picture
+        sentence, picture = self._drawn[key]
+        if picture is not None:
+            self.image.value = picture
+        self.image.tooltip = sentence
         self.words.value = f'<p role="status" style="line-height: 1.4">{html.escape(sentence)}</p>'
 
 
