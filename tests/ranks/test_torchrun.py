@@ -17,7 +17,7 @@ def sums_by_rank(command: list[str]) -> dict[int, str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    return {int(rank): values for rank, values in re.findall(r"rank (\d) of 4: (\[.*\])", done.stdout)}
+    return {int(rank): values for rank, values in re.findall(r"rank (\d) of 4: (\[[^\]]*\])", done.stdout)}
 
 
 def test_started_by_python() -> None:

@@ -51,7 +51,6 @@ class Picture(ipywidgets.VBox):
         sentence, picture = self._drawn[key]
         if picture is not None:
             self.image.value = picture
-        self.image.tooltip = sentence
         self.words.value = f'<p role="status" style="line-height: 1.4">{html.escape(sentence)}</p>'
 
 
