@@ -26,7 +26,13 @@ from tplearn.lab import lab_command, lab_environment
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 ERROR_OUTPUT = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
-PICTURES = "nodes => nodes.map(n => n.tagName == 'IMG' ? n.src : n.outerHTML).join('|')"
+WATCH = """cell => {
+    cell.addEventListener("keydown", () => { cell.movedAt = performance.now() }, {capture: true, once: true});
+    cell.redrawn = new Promise(done => cell.querySelectorAll(".jp-OutputArea img").forEach(picture =>
+        picture.addEventListener("load", () => done(performance.now() - cell.movedAt), {once: true})));
+}"""
+REDRAWN = """(cell, limit) =>
+    Promise.race([cell.redrawn, new Promise(done => setTimeout(() => done(null), limit))])"""
 
 
 @dataclass(frozen=True)
@@ -153,24 +159,20 @@ def widget_cells(tab: Page) -> list[Locator]:
 
 
 def move_slider(cell: Locator, slider: int = -1, seconds: float = 10) -> float:
-    """Moves a slider of the cell one step and returns the seconds until the picture changed.
+    """Moves a slider of the cell one step and returns the seconds from the slider's event to the new picture.
 
     The last slider by default: the first is often tp, and a tp that does not divide rightly leaves the picture alone.
-    The picture is every img and svg in the cell's output. TimeoutError if it never changes.
+    The clock is the page's own: from the key that moves the handle to the image's load. TimeoutError if none loads.
     """
     cell.scroll_into_view_if_needed()
-    pictures = cell.locator(".jp-OutputArea img, .jp-OutputArea-output svg")
     handle = cell.locator(".noUi-handle").nth(slider)
     handle.focus()
     for key in ("ArrowRight", "ArrowLeft"):  # a slider at its end moves the other way only
-        before, value = pictures.evaluate_all(PICTURES), handle.get_attribute("aria-valuenow")
-        start = time.perf_counter()
+        value = handle.get_attribute("aria-valuenow")
+        cell.evaluate(WATCH)
         handle.press(key)
-        if handle.get_attribute("aria-valuenow") == value:
-            continue
-        while time.perf_counter() - start < seconds:
-            now = pictures.evaluate_all(PICTURES)
-            if now and now != before:
-                return time.perf_counter() - start
-            cell.page.wait_for_timeout(2)
+        if handle.get_attribute("aria-valuenow") != value:
+            milliseconds = cell.evaluate(REDRAWN, seconds * 1000)
+            if milliseconds is not None:
+                return milliseconds / 1000
     raise TimeoutError(f"the picture did not change within {seconds:.0f} s of moving slider {slider}")

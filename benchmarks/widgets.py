@@ -1,5 +1,6 @@
 """Median time from moving a slider to the new picture, in JupyterLab in Chromium: `python -m benchmarks.widgets`."""
 
+import shutil
 import statistics
 import sys
 import tempfile
@@ -20,6 +21,8 @@ def main(names: list[str]) -> None:
         settings.mkdir()
         for path in chapters:
             copy_unrun(path, served / "chapters" / path.name)
+        for script in (root / "chapters").glob("*.py"):
+            shutil.copy(script, served / "chapters" / script.name)
         with serve(served, settings) as server:
             for path in chapters:
                 with browser_tab() as tab:

@@ -51,6 +51,21 @@ def test_release_makes_stubs_and_is_idempotent(tmp_path: Path) -> None:
     assert nbformat.read(made, as_version=4).cells[2].metadata.nbgrader.points == find_exercise("split_columns").points
 
 
+def test_release_does_not_write_over_answers(tmp_path: Path) -> None:
+    folders = tmp_path / "solutions", tmp_path / "exercises"
+    written(folders[0], IMPORTS, RIGHT, CHECK_CELL)
+    made = release(*folders)[1]
+    answered = nbformat.read(made, as_version=4)
+    answered.cells[2].execution_count = 7  # run, not edited: may be made again
+    made.write_text(as_text(answered))
+    assert release(*folders) == [made]
+    answered.cells[1].source = RIGHT
+    made.write_text(as_text(answered))
+    with pytest.raises(ValueError, match="02_small.ipynb has been edited: move it out of exercises/"):
+        release(*folders)
+    assert "return list" in made.read_text()
+
+
 @pytest.mark.parametrize(
     ("sources", "problem"),
     [

@@ -60,8 +60,10 @@ FAULTS = {
 
 
 def children() -> list[psutil.Process]:
-    """Every rank and what it started: the fork server is our child, ranks are its children."""
-    return [rank for server in psutil.Process().children() for rank in server.children(recursive=True)]
+    """Every rank and what it started: the fork server is our child, ranks are its children. (Other tests on this
+    worker may have a JupyterLab with kernels of its own.)"""
+    servers = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+    return [rank for server in servers for rank in server.children(recursive=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +171,7 @@ def test_listens_on_loopback_only() -> None:
 
     def look() -> None:
         for _ in range(40):
-            ranks = {p.pid for p in psutil.Process().children(recursive=True)}
+            ranks = {rank.pid for rank in children()}
             seen.extend(c.laddr.ip for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.pid in ranks)
             time.sleep(0.05)
 

@@ -4,6 +4,8 @@ A solution notebook has, for each exercise, one code cell with `### BEGIN SOLUTI
 one check cell that holds the line `check(name)`. Points come from the registry.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,20 +28,29 @@ def release(solutions: Path, exercises: Path, check_only: bool = False) -> list[
     With `check_only` nothing is written. The same solutions give the same bytes, so a second call returns [].
 
     Raises:
-        ValueError: a check cell without a solution cell before it, or the other way round; an unknown exercise.
+        ValueError: a check cell without a solution cell before it, or the other way round; an unknown exercise;
+            an exercise notebook that would be written over and has somebody's answers in it. Nothing is written then.
     """
-    changed: list[Path] = []
+    texts: dict[Path, str] = {}
     for source in sorted(solutions.glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
         stamp(notebook, source.name)
-        for path, text in ((source, as_text(notebook)), (exercises / source.name, as_text(untouched(notebook)))):
-            if path.exists() and path.read_text(encoding="utf-8") == text:
-                continue
-            changed.append(path)
-            if not check_only:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+        texts |= {source: as_text(notebook), exercises / source.name: as_text(untouched(notebook))}
+    changed = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if not check_only:
+        _refuse_to_lose_answers([path for path in changed if path.parent == exercises and path.exists()])
+        for path in changed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(texts[path], encoding="utf-8")
     return changed
+
+
+def _refuse_to_lose_answers(paths: list[Path]) -> None:
+    """An exercise notebook knows which sources it was made with. Others mean that a reader has worked in it."""
+    for path in paths:
+        notebook = nbformat.read(path, as_version=4)
+        if notebook.metadata.get("tplearn", {}).get("made") != fingerprint(notebook):
+            raise ValueError(f"{path.name} has been edited: move it out of {path.parent.name}/ to have it made again")
 
 
 def stamp(notebook: NotebookNode, name: str = "notebook") -> None:
@@ -78,7 +89,13 @@ def untouched(notebook: NotebookNode) -> NotebookNode:
             cell.source = REGION.sub(rf'\1raise NotImplementedError("{NOT_ATTEMPTED}: {name}")', cell.source)
         if CHECK_MARKER not in cell.source:
             cell.outputs = []
+    made.metadata["tplearn"] = {"made": fingerprint(made)}
     return made
+
+
+def fingerprint(notebook: NotebookNode) -> str:
+    """Of the cells' sources alone: running a notebook does not change it, answering does."""
+    return hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode()).hexdigest()[:16]
 
 
 def graded_cells(notebook: NotebookNode, name: str = "notebook") -> Iterator[tuple[str, NotebookNode, NotebookNode]]:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
 
-from tplearn.show.style import GREY, HIGHLIGHT, INK, LIGHT, arrow, box, canvas, label, rank_colour, rank_hatch
+from tplearn.show.style import GREY, HIGHLIGHT, INK, LIGHT, Point, arrow, box, canvas, label, rank_colour, rank_hatch
 
 Cells = tuple[tuple[frozenset[int], ...], ...]  # cells[rank][chunk]: the ranks whose summands are in it
+Corners = tuple[Point, Point, Point, Point]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ def ring_history(p: int) -> list[Moment]:
     return moments
 
 
+def _corners(x: float, y: float, width: float, height: float) -> Corners:
+    return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
+
+
 def place_moment(
     ax: Axes, moment: Moment, x: float, y: float, segment: float, height: float, gap: float, hatched: bool = True
 ) -> None:
@@ -46,39 +51,31 @@ def place_moment(
     """
     p = len(moment.cells)
     cell = p * segment
-    segments: list[list[Rectangle]] = [[] for _ in range(p)]
-    outlines: dict[bool, list[Rectangle]] = {True: [], False: []}  # finished or not
+    segments: list[list[Corners]] = [[] for _ in range(p)]
+    outlines: dict[bool, list[Corners]] = {True: [], False: []}  # finished or not
     for rank, column in enumerate(moment.cells):
         left = x + rank * (cell + gap)
         label(ax, left + cell / 2, y + p * height + 0.16, f"rank {rank}", size=9.5)
         for chunk, ranks in enumerate(column):
             bottom = y + (p - 1 - chunk) * height
-            outlines[len(ranks) == p].append(Rectangle((left, bottom + 0.05), cell, height - 0.1))
+            outlines[len(ranks) == p].append(_corners(left, bottom + 0.05, cell, height - 0.1))
             for member in ranks:
-                place = left + member * segment
-                segments[member].append(Rectangle((place, bottom + 0.05), segment, height - 0.1))
+                segments[member].append(_corners(left + member * segment, bottom + 0.05, segment, height - 0.1))
     for member, rectangles in enumerate(segments):
-        ax.add_collection(PatchCollection(rectangles, facecolor=rank_colour(member), edgecolor="none", zorder=2))
-        middles = [(r.get_x() + r.get_width() / 2, r.get_y() + r.get_height() / 2) for r in rectangles]
+        ax.add_artist(PolyCollection(rectangles, facecolor=rank_colour(member), edgecolor="none", zorder=2))
+        middles = [((x0 + x1) / 2, (y0 + y1) / 2) for (x0, y0), _, (x1, y1), _ in rectangles]
         if not hatched:  # one line of markers in the shape of a digit: much faster than as many texts
-            ax.plot(
-                *zip(*middles, strict=True),
-                marker=f"${member}$",
-                color=INK,
-                markersize=6.5,
-                mew=0.2,
-                linestyle="",
-                zorder=5,
-            )
+            digits = {"marker": f"${member}$", "markersize": 6.5, "markeredgewidth": 0.2, "linestyle": ""}
+            ax.add_artist(Line2D(*zip(*middles, strict=True), color=INK, zorder=5, **digits))
             continue
         for place in middles:
             label(ax, *place, str(member), size=9, backed=True)
         if rank_hatch(member):
             soft = {"facecolor": "none", "edgecolor": "#00000055", "linewidth": 0.0, "zorder": 3}
-            ax.add_collection(PatchCollection(rectangles, hatch=rank_hatch(member), **soft))
+            ax.add_artist(PolyCollection(rectangles, hatch=rank_hatch(member), **soft))
     for finished, rectangles in outlines.items():
         line = 2.6 if finished else 0.8
-        ax.add_collection(PatchCollection(rectangles, facecolor="none", edgecolor=INK, linewidth=line, zorder=4))
+        ax.add_artist(PolyCollection(rectangles, facecolor="none", edgecolor=INK, linewidth=line, zorder=4))
     for rank, chunk in enumerate(moment.sent):
         middle = y + (p - 1 - chunk) * height + height / 2
         right = x + rank * (cell + gap) + cell
