@@ -45,7 +45,7 @@ def draw_four_ways() -> Figure:
         ("DP: cut the batch", "all weights · its own sequences", "nothing to serve, gradients to train"),
         ("TP: cut every matrix", "a slice of each layer · its heads' cache", "two sums in every layer"),
         ("PP: cut the stack", "whole layers, a few · their cache", "activations, stage to stage"),
-        ("FSDP: cut the storage", "a slice of all layers · its own sequences", "weights, a layer at a time (yellow)"),
+        ("FSDP: cut the storage", "a slice of all layers · its own sequences", "weights, a layer at a time (shaded)"),
     )
     figure, ax = canvas(9.0, 6.3)
     for place, (title, keeps, talks) in enumerate(ways):
