@@ -27,9 +27,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 ERROR_OUTPUT = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
 WATCH = """cell => {
+    const shown = () => [...cell.querySelectorAll(".jp-OutputArea img")].map(picture => picture.src).join();
+    const before = shown();
     cell.addEventListener("keydown", () => { cell.movedAt = performance.now() }, {capture: true, once: true});
-    cell.redrawn = new Promise(done => cell.querySelectorAll(".jp-OutputArea img").forEach(picture =>
-        picture.addEventListener("load", () => done(performance.now() - cell.movedAt), {once: true})));
+    cell.redrawn = new Promise(done => cell.addEventListener("load", () => {
+        if (shown() != before) done(performance.now() - cell.movedAt);
+    }, {capture: true}));
 }"""
 REDRAWN = """(cell, limit) =>
     Promise.race([cell.redrawn, new Promise(done => setTimeout(() => done(null), limit))])"""
