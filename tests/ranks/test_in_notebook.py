@@ -82,6 +82,22 @@ def test_the_stop_button_stops_and_the_next_cell_works(kernel: tuple[KernelManag
     assert len(ranks_of(manager)) == idle
 
 
+def test_the_stop_button_at_any_moment_leaves_no_rank(kernel: tuple[KernelManager, BlockingKernelClient]) -> None:
+    manager, client = kernel
+    run_cell(client, SETUP + "def hang():\n    if dist.get_rank(): time.sleep(1000)\n    dist.barrier()")
+    run_cell(client, "run_ranks(dist.get_rank, 2)")
+    idle = ranks_of(manager)
+    for moment in range(16):  # from before the first rank is there until all of them hang
+        client.execute("run_ranks(hang, 2)")
+        while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+            pass
+        time.sleep(0.015 * (moment + 1))
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=30)["content"]
+        assert reply.get("ename") == "KeyboardInterrupt", reply
+        assert ranks_of(manager) == idle
+
+
 def test_a_killed_kernel_leaves_no_rank(kernel: tuple[KernelManager, BlockingKernelClient]) -> None:
     manager, client = kernel
     run_cell(client, SETUP)

@@ -45,19 +45,34 @@ def warm_up_in_notebook() -> None:
 
 def ensure_server(context: BaseContext) -> None:
     """Start the server of the forks where it is not up. It shall not hear the stop button while it loads torch:
-    an ignored signal stays ignored in a new process, and only a main thread can ignore one."""
+    a signal that is blocked stays blocked in a new process."""
     if context.get_start_method() != "forkserver":
         return
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
-    try:
-        with _main_module_hidden():
+    with interrupt_waits(), _main_module_hidden():
+        resource_tracker.ensure_running()  # first, because it unblocks the signal when it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
             forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def interrupt_waits() -> Iterator[None]:
+    """The stop button waits until the block is over: inside, it would leave a process that nobody knows of."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGINT, previous)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -125,11 +140,12 @@ def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
     ensure_server(context)
     with _main_module_hidden():
         for rank in range(world_size):
-            events, child_events = context.Pipe()
-            output, child_output = context.Pipe(duplex=False)
-            arguments = (rank, world_size, child_events, child_output, folder)
-            process = context.Process(target=worker.main, args=arguments, name=f"rank {rank}", daemon=True)
-            process.start()
-            child_events.close()
-            child_output.close()
-            into.append(RankProcess(rank, process, events, output, folder))
+            with interrupt_waits():
+                events, child_events = context.Pipe()
+                output, child_output = context.Pipe(duplex=False)
+                arguments = (rank, world_size, child_events, child_output, folder)
+                process = context.Process(target=worker.main, args=arguments, name=f"rank {rank}", daemon=True)
+                process.start()
+                child_events.close()
+                child_output.close()
+                into.append(RankProcess(rank, process, events, output, folder))

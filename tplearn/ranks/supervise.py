@@ -13,7 +13,7 @@ from tplearn.ranks import report, values
 from tplearn.ranks.diagnose import End, Judge
 from tplearn.ranks.errors import CollectiveMismatch, Deadlock, RankDied, RankError, RankFailed, RankTimeout
 from tplearn.ranks.output import Outputs
-from tplearn.ranks.processes import RankProcess, start_ranks
+from tplearn.ranks.processes import RankProcess, interrupt_waits, start_ranks
 from tplearn.ranks.run import Run
 from tplearn.ranks.source import cell_sources, reader_line_of_stack
 from tplearn.ranks.worker import Job
@@ -52,7 +52,8 @@ class Supervisor:
             raise
         finally:
             # What C++ prints when it aborts over a mismatch is the consequence of what the report says.
-            output = self._close(hide_aborts=isinstance(error, CollectiveMismatch))
+            with interrupt_waits():
+                output = self._close(hide_aborts=isinstance(error, CollectiveMismatch))
         ledger = report.ledger_of(self.judge)
         if error is not None:
             tracebacks = {r: s.end.traceback for r, s in enumerate(self.judge.ranks) if s.end and s.end.traceback}
