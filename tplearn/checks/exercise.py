@@ -15,7 +15,7 @@ import torch
 
 from tplearn.checks.observe import forward
 
-FRAMEWORK = frozenset({"exercise", "observe", "compare", "verdict", "run", "check"})
+FRAMEWORK = frozenset({"exercise", "observe", "layers", "compare", "verdict", "run", "check"})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What is seen of a layer: its first values, its output, and the gradients of its inputs and of every parameter."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tplearn.checks.observe import changed_inputs, plain
+
+
+def layer_on_ranks(
+    make: Callable[..., nn.Module], sizes: Sequence[Any], inputs: Sequence[Tensor], upstream: Tensor
+) -> dict[str, Any]:
+    """{"weights", "forward", "gradient"} of `make(*sizes)` in float64; an observer for exercises with `ranks=True`.
+
+    inputs: the tensors that this rank gets. upstream: this rank's gradient of the output (where the answer's output has
+    another shape, there is no gradient to be had). "weights": each parameter before the first call; all ranks have the
+    same seed. Biases and norms are scaled up afterwards: at their small first values some mistakes hide.
+    """
+    torch.set_default_dtype(torch.float64)
+    layer = make(*sizes)
+    seen: dict[str, Any] = {"weights": {name: plain(p) for name, p in layer.named_parameters()}}
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            if parameter.ndim == 1:
+                parameter.mul_(20)
+    leaves = [x.clone().requires_grad_() if x.is_floating_point() else x.clone() for x in inputs]
+    output = layer(*[x.clone() if x.requires_grad else x for x in leaves])
+    seen |= {"forward": plain(output)} | changed_inputs((plain(list(inputs)), {}), (plain(leaves), {}))
+    if not isinstance(output, Tensor) or output.shape != upstream.shape or not output.requires_grad:
+        return seen | {"gradient": "nothing to back-propagate"}
+    output.backward(upstream.clone())
+    return seen | {
+        "gradient": {
+            "inputs": [plain(x.grad) for x in leaves],
+            "parameters": {name: plain(p.grad) for name, p in layer.named_parameters()},
+        }
+    }

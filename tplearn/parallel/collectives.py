@@ -1,0 +1,142 @@
+"""The collectives of tensor parallelism and their backward passes: the only file of the layers that communicates.
+
+Every function takes `group` (None: the default group) and sends nothing where the group has one rank. No argument and
+no `grad_output` is changed. p is the number of ranks.
+"""
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd import Function
+
+from tplearn.parallel.place import Place
+from tplearn.simulated.sizes import require_dim, require_divisible
+
+Group = dist.ProcessGroup | None
+
+
+def copy_to_group(x: Tensor, group: Group = None) -> Tensor:
+    """Megatron's f: the same x goes into every rank's own computation. Backward: all-reduce, the sum over its uses."""
+    place = Place.of(group)
+    return x if place.world_size == 1 else _CopyReduce.apply(x, place, False)
+
+
+def reduce_from_group(x: Tensor, group: Group = None) -> Tensor:
+    """Megatron's g: all-reduce, the sum of the ranks' summands. Backward: each summand gets the gradient as it is."""
+    place = Place.of(group)
+    return x if place.world_size == 1 else _CopyReduce.apply(x, place, True)
+
+
+def gather_from_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
+    """[..., n, ...] → [..., p·n, ...] on every rank: the shards side by side along `dim`. Backward: take your own part.
+
+    The gathered tensor must then be used alike on every rank, as a loss is: its gradient is the same everywhere.
+    """
+    place, dim = Place.of(group), require_dim(dim, x.ndim)
+    return x if place.world_size == 1 else _GatherScatter.apply(x, place, dim, True)
+
+
+def scatter_to_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
+    """[..., n, ...], the same on every rank → [..., n/p, ...], rank r's part along `dim`. Backward: all-gather."""
+    place, dim = Place.of(group), require_dim(dim, x.ndim)
+    require_divisible(f"size of dim {dim}", x.shape[dim], place.world_size)
+    return x if place.world_size == 1 else _GatherScatter.apply(x, place, dim, False)
+
+
+def gather_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
+    """[batch, sequence/p, ...] → [batch, sequence, ...]: all-gather along `dim`. Backward: reduce-scatter.
+
+    Unlike `gather_from_group`, each rank goes on to do something different with the whole (its columns, its heads),
+    so the gradients are summands.
+    """
+    place, dim = Place.of(group), require_dim(dim, x.ndim)
+    return x if place.world_size == 1 else _SequenceGatherScatter.apply(x, place, dim, True)
+
+
+def reduce_scatter_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
+    """[batch, sequence, ...], a summand → [batch, sequence/p, ...], part r of the sum. Backward: all-gather."""
+    place, dim = Place.of(group), require_dim(dim, x.ndim)
+    require_divisible(f"size of dim {dim} (sequence)", x.shape[dim], place.world_size)
+    return x if place.world_size == 1 else _SequenceGatherScatter.apply(x, place, dim, False)
+
+
+class _CopyReduce(Function):
+    """f and g, each the backward of the other (Megatron-LM, Shoeybi et al. 2019, section 3).
+
+    | function          | forward    | backward   | state in → out      |
+    | copy_to_group     | x          | all-reduce | Replicate → Replicate, of which each rank uses its own part |
+    | reduce_from_group | all-reduce | gradient   | Partial → Replicate |
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, place: Place, reduce: bool) -> Tensor:  # noqa: ANN001
+        ctx.place, ctx.reduce = place, reduce
+        return all_reduce(x, place) if reduce else x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        return _CopyReduce.apply(grad_output, ctx.place, not ctx.reduce), None, None
+
+
+class _GatherScatter(Function):
+    """All-gather and slice, each the backward of the other, for tensors that are used alike on all ranks.
+
+    | function          | forward     | backward    | state in → out         |
+    | gather_from_group | all-gather  | own slice   | Shard(dim) → Replicate |
+    | scatter_to_group  | own slice   | all-gather  | Replicate → Shard(dim) |
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, place: Place, dim: int, gather: bool) -> Tensor:  # noqa: ANN001
+        ctx.place, ctx.dim, ctx.gather = place, dim, gather
+        return all_gather(x, dim, place) if gather else own_slice(x, dim, place)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        return _GatherScatter.apply(grad_output, ctx.place, ctx.dim, not ctx.gather), None, None, None
+
+
+class _SequenceGatherScatter(Function):
+    """All-gather and reduce-scatter, each the backward of the other (Korthikanti et al. 2022, section 4.2.2: g and ḡ).
+
+    | function                | forward        | backward       | state in → out         |
+    | gather_sequence         | all-gather     | reduce-scatter | Shard(dim) → Replicate, of which each uses its part |
+    | reduce_scatter_sequence | reduce-scatter | all-gather     | Partial → Shard(dim)   |
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, place: Place, dim: int, gather: bool) -> Tensor:  # noqa: ANN001
+        ctx.place, ctx.dim, ctx.gather = place, dim, gather
+        return all_gather(x, dim, place) if gather else reduce_scatter(x, dim, place)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        return _SequenceGatherScatter.apply(grad_output, ctx.place, ctx.dim, not ctx.gather), None, None, None
+
+
+def all_reduce(x: Tensor, place: Place, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
+    """A new tensor: x combined over the ranks. No gradient."""
+    if place.world_size == 1:
+        return x
+    total = x.clone().contiguous()
+    dist.all_reduce(total, op=op, group=place.group)
+    return total
+
+
+def all_gather(x: Tensor, dim: int, place: Place) -> Tensor:
+    """A new tensor: the ranks' x side by side along `dim`, in rank order. No gradient."""
+    shards = x.new_empty((place.world_size, *x.shape))
+    dist.all_gather_single(shards.flatten(0, 1), x.contiguous(), group=place.group)
+    return shards.movedim(0, dim).flatten(dim, dim + 1)  # [p, ..., n, ...] → [..., p, n, ...] → [..., p·n, ...]
+
+
+def reduce_scatter(x: Tensor, dim: int, place: Place) -> Tensor:
+    """A new tensor: this rank's part along `dim` of the sum over the ranks. No gradient."""
+    parts = x.unflatten(dim, (place.world_size, -1)).movedim(dim, 0).contiguous()  # [..., p·n, ...] → [p, ..., n, ...]
+    own = x.new_empty(parts.shape[1:])
+    dist.reduce_scatter_single(own, parts.flatten(0, 1), group=place.group)
+    return own
+
+
+def own_slice(x: Tensor, dim: int, place: Place) -> Tensor:
+    """A new tensor: this rank's part of x along `dim`."""
+    return x.chunk(place.world_size, dim)[place.rank].contiguous()
