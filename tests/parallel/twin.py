@@ -114,7 +114,7 @@ def fresh_seed() -> int:
 
 def numbers(*shape: int, seed: int) -> Tensor:
     """Random float64 numbers."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def _joined_error(parts: list[Tensor], want: Tensor, cut: int | None) -> float:
