@@ -1,4 +1,4 @@
-"""Median time from moving a slider to the new picture, in JupyterLab in Chromium: `python -m benchmarks.widgets`."""
+"""Median time from moving a slider to the new picture, in JupyterLab in Chromium: `python benchmarks/widgets.py`."""
 
 import shutil
 import statistics
@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.lab_page import browser_tab, copy_unrun, move_slider, open_notebook, run_all, serve, widget_cells
+from lab_page import browser_tab, copy_unrun, move_slider, open_notebook, run_all, serve, widget_cells
+
 from tplearn.lab import course_folder
 
 MOVES = 9

@@ -109,3 +109,16 @@ def test_bad_timeout() -> None:
 def test_without_recorder_the_limit_is_left() -> None:
     run = run_ranks(programs.add_up, 2, record=False)
     assert run.ledger.count() == 0 and run.values[0].tolist() == [2.0] * 4
+
+
+def test_a_group_that_only_its_members_make() -> None:
+    def program() -> float:
+        rank = dist.get_rank()
+        if rank == 2:
+            return 0.0
+        group = dist.new_group([0, 1], use_local_synchronization=True)
+        x = torch.tensor(rank + 1.0)
+        dist.all_reduce(x, group=group)
+        return x.item()
+
+    assert run_ranks(program, 3).values == [3.0, 3.0, 0.0]

@@ -158,9 +158,11 @@ class Recorder(TorchDispatchMode):
 
         def new_group(ranks: list[int] | None = None, *args: object, **kwargs: object) -> object:
             world = tuple(range(dist.get_world_size()))
+            members = tuple(sorted(world if ranks is None else ranks))
+            come = members if kwargs.get("use_local_synchronization") else world  # who must make the group
             source, code = reader_line(sys._getframe(1))
-            members = f"ranks {sorted(world if ranks is None else ranks)}"
-            row = Row(self.rank, self.issued, "new_group", world, source=source, code=code, detail=members)
+            detail = f"ranks {list(members)}"
+            row = Row(self.rank, self.issued, "new_group", come, source=source, code=code, detail=detail)
             index = self.enter(row, "", blocking=True)
             with _disabled(self):
                 group = plain_new_group(ranks, *args, **kwargs)

@@ -1,0 +1,105 @@
+"""A Llama block at tp 2 against DTensor and against one process: `python benchmarks/block.py`.
+
+Hidden 1024, 16 heads, 8 KV heads, ffn 2816, 4 layers, float32. All contestants run in one session, in turns; a number
+is the median of its repeats on rank 0. Needs two cores; with fewer the numbers say nothing.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from block_models import dtensor_model, tplearn_model
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from tplearn import run_ranks
+
+SHAPES = ((1, 1), (4, 128), (8, 256))  # batch × sequence
+HIDDEN = 1024
+AIMS = {(1, 1): "DTensor at least 1.25×", (4, 128): "speed-up at least 1.75×", (8, 256): "DTensor at least 1×"}
+
+
+def one_step(model: nn.Module, x: Tensor, backward: bool) -> None:
+    """Forward, or forward and backward with gradients of the input and of every parameter."""
+    if not backward:
+        with torch.no_grad():
+            model(x)
+        return
+    model.zero_grad(set_to_none=True)
+    x = x.detach().requires_grad_()
+    model(x).sum().backward()
+
+
+def seconds(work: Callable[[], None], threads: int, alone: bool) -> float:
+    """Wall-clock seconds; `alone`: rank 0 works while the other waits, so that both cores are its own."""
+    dist.barrier()
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    if not alone or dist.get_rank() == 0:
+        work()
+    taken = time.perf_counter() - start
+    dist.barrier()
+    return taken
+
+
+def contest(shape: tuple[int, int], backward: bool, repeats: int) -> dict[str, float]:
+    """Median seconds of each contestant at one size."""
+    torch.manual_seed(0)
+    alone = [dist.new_group([rank]) for rank in range(dist.get_world_size())][dist.get_rank()]
+    ours, theirs, dense = tplearn_model(None), dtensor_model(), tplearn_model(alone)
+    x = torch.randn(*shape, HIDDEN)
+    entries = {
+        "tplearn": (ours, 1, False),
+        "DTensor": (theirs, 1, False),
+        "1 thread": (dense, 1, True),
+        "2 threads": (dense, 2, True),
+    }
+    times: dict[str, list[float]] = {name: [] for name in entries}
+    for repeat in range(repeats + 2):  # two rounds to warm up
+        for name, (model, threads, by_itself) in entries.items():
+            taken = seconds(lambda model=model: one_step(model, x, backward), threads, by_itself)
+            if repeat >= 2:
+                times[name].append(taken)
+    return {name: statistics.median(measured) for name, measured in times.items()}
+
+
+def recorded(repeats: int) -> float:
+    """Median seconds of forward and backward at 4 × 128, with the recorder that this run has or has not."""
+    torch.manual_seed(0)
+    model, x = tplearn_model(None), torch.randn(4, 128, HIDDEN)
+    times = [seconds(lambda: one_step(model, x, True), 1, False) for _ in range(repeats + 2)]
+    return statistics.median(times[2:])
+
+
+def recorder_cost(rounds: int = 4, repeats: int = 8) -> float:
+    """With the recorder / without, in turns."""
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(rounds):
+        for record in times:
+            times[record].append(run_ranks(recorded, 2, repeats, record=record, timeout=300).values[0])
+    return statistics.median(times[True]) / statistics.median(times[False])
+
+
+def main() -> None:
+    """Print the table and the recorder's cost."""
+    console = Console(width=110)
+    table = Table("batch × seq", "pass", "tplearn ms", "DTensor / tplearn", "1 thread / tplearn", "2 threads / tplearn")
+    for shape in SHAPES:
+        for backward in (False, True):
+            repeats = 40 if shape == (1, 1) else 12
+            taken = run_ranks(contest, 2, shape, backward, repeats, record=False, timeout=600).values[0]
+            ratios = [f"{taken[name] / taken['tplearn']:.2f}×" for name in ("DTensor", "1 thread", "2 threads")]
+            passes = "forward + backward" if backward else "forward"
+            table.add_row(f"{shape[0]} × {shape[1]}", passes, f"{taken['tplearn'] * 1000:.1f}", *ratios)
+            console.print(f"{shape[0]} × {shape[1]} {passes} measured", style="dim")
+    console.print(table)
+    console.print("Aims: " + "; ".join(f"{b} × {s}: {aim}" for (b, s), aim in AIMS.items()))
+    console.print(f"recorder on / off at 4 × 128, forward + backward: {recorder_cost():.3f}×")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
