@@ -12,6 +12,7 @@ from torch import Tensor
 from tplearn.checks import check, find_exercise, judge
 from tplearn.checks.compare import Opaque, first_difference
 from tplearn.checks.observe import plain
+from tplearn.checks.verdict import _ledger_difference
 
 ROW = dataclasses.replace(find_exercise("row_parallel"), timeout=2.0)
 SPLIT = find_exercise("split_columns")
@@ -149,6 +150,26 @@ def test_a_right_result_with_the_wrong_ledger_is_told_in_collectives() -> None:
     verdict = judge(PLAN, twice)
     assert verdict.aspects == {"forward": True, "gradient": True, "ledger": False}
     assert "rank 0 of your function ran 2 × all_gather" in str(verdict)
+
+
+def test_a_ledger_of_the_same_bytes_in_another_form_is_right() -> None:
+    exercise = find_exercise("two_groups")
+    assert judge(exercise, lambda x: exercise.reference(x[None]).squeeze(1)).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("yours", "due", "says"),
+    [
+        (
+            [0, "all_reduce", 8, "MAX", None],
+            [0, "all_reduce", 8, "SUM", None],
+            "all_reduce (MAX), where all_reduce (SUM)",
+        ),
+        ([0, "send", 8, None, 3], [0, "send", 8, None, 1], "send (peer 3), where send (peer 1)"),
+    ],
+)
+def test_rows_of_the_same_bytes_are_told_apart(yours: list, due: list, says: str) -> None:
+    assert _ledger_difference([yours], [due]) == f"rank 0 of your function ran {says} is due."
 
 
 def test_a_misconception_is_named_also_when_bad_sizes_are_refused() -> None:

@@ -115,6 +115,7 @@ def test_heads_that_do_not_fit_are_refused() -> None:
         (8, 3, 0, 2): "num_kv_heads = 3 does not divide num_heads = 8; values that work: 1, 2, 4, 8",
         (9, 3, 0, 2): "num_heads = 9 cannot be split over tp = 2 ranks; sizes that work: 1, 3, 9",
         (6, 2, 0, 3): "num_kv_heads = 2 cannot be split or copied evenly over tp = 3 ranks; sizes that work: 1, 2, 6",
+        (8, 2, 9, 4): "rank = 9 does not exist; with 4 ranks, ranks go from 0 to 3",
     }.items():
         with pytest.raises(ValueError, match="cannot|does not") as caught:
             head_range(*sizes)

@@ -8,7 +8,7 @@ from tplearn.parallel.collectives import Group
 from tplearn.parallel.linear import ColumnParallelLinear
 from tplearn.parallel.partition import Piece
 from tplearn.parallel.place import Place
-from tplearn.simulated.sizes import divisors, require_divisible
+from tplearn.simulated.sizes import divisors, require_divisible, require_rank
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def head_range(num_heads: int, num_kv_heads: int, rank: int, world_size: int) ->
             f"num_kv_heads = {num_kv_heads} does not divide num_heads = {num_heads}; values that work: {works}"
         )
     per_rank = require_divisible("num_heads", num_heads, world_size)
+    require_rank("rank", rank, world_size)
     if num_kv_heads % world_size and world_size % num_kv_heads:
         sizes = [p for p in divisors(num_heads) if num_kv_heads % p == 0 or p % num_kv_heads == 0]
         raise ValueError(
