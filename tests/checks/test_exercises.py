@@ -8,7 +8,7 @@ import torch
 
 from tplearn.checks import Exercise, Mutant, exercises, judge
 from tplearn.checks.compare import first_difference
-from tplearn.checks.run import observe_answers, observe_here
+from tplearn.checks.run import observe_answers
 from tplearn.checks.verdict import NOT_ATTEMPTED
 
 ALL = exercises()
@@ -18,9 +18,9 @@ each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: ex
 
 @each_exercise
 def test_the_reference_passes_and_its_verdict_is_stable(exercise: Exercise) -> None:
-    verdicts = [judge(exercise, exercise.reference) for _ in range(2)]
+    verdicts = [judge(exercise, exercise.reference) for _ in range(1 if exercise.ranks else 2)]
     assert verdicts[0].passed and verdicts[0].earned == exercise.points, str(verdicts[0])
-    assert str(verdicts[0]) == str(verdicts[1]), "nbval compares this text: it must not depend on the inputs"
+    assert str(verdicts[0]) == str(verdicts[-1]), "nbval compares this text: it must not depend on the inputs"
     assert "\n" not in str(verdicts[0]) and str(verdicts[0]).endswith(f" {exercise.points}/{exercise.points}")
 
 
@@ -47,12 +47,14 @@ def test_a_mutant_fails_and_is_named_by_its_own_sentence(exercise: Exercise, mut
 @pytest.mark.parametrize("exercise", [e for e in ALL if e.ranks], ids=lambda exercise: exercise.name)
 def test_mutants_on_real_ranks_differ_from_the_reference_and_from_each_other(exercise: Exercise) -> None:
     cases = exercise.cases(torch.Generator().manual_seed(torch.seed() % 2**31))
-    right = observe_here(exercise, exercise.reference, cases)
-    seen, _ = observe_answers(exercise, [mutant.answer for mutant in exercise.mutants], cases)
-    for mutant, observed in zip(exercise.mutants, seen, strict=True):
-        assert first_difference(observed, right), f"{mutant.name} behaves as the reference"
-    for (one, first), (other, second) in itertools.combinations(zip(exercise.mutants, seen, strict=True), 2):
-        assert first_difference(first, second), f"{one.name} and {other.name} cannot be told apart"
+    answers = {"the reference": exercise.reference} | {mutant.name: mutant.answer for mutant in exercise.mutants}
+    alike = list(itertools.combinations(answers, 2))
+    for case in sorted(cases, key=lambda case: case.tp == 1):  # one rank shows least, so it comes last
+        seen = {name: observe_answers(exercise, [answer], [case])[0][0] for name, answer in answers.items()}
+        alike = [(one, other) for one, other in alike if not first_difference(seen[one], seen[other])]
+        if not alike:
+            break
+    assert not alike, f"cannot be told apart on any case: {alike}"
     first_mutant = exercise.mutants[0]
     assert judge(exercise, first_mutant.answer).misconception == first_mutant.name
 
