@@ -123,7 +123,7 @@ def test_cross_entropy(tp: int, options: dict, scale: int) -> None:
     assert torch.isfinite(gradient).all() and error(gradient, want_logits.grad) < 1e-10, seed
 
 
-def test_a_local_maximum_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_maximum_shows() -> None:
     seed = fresh_seed()
     words, logits = ids(131, seed), 1000 * numbers(3, 5, 131, seed=seed)
 
