@@ -42,7 +42,8 @@ def run_cell(client: BlockingKernelClient, code: str) -> tuple[str, str]:
         elif message["msg_type"] == "error":
             shown.append("\n".join(message["content"]["traceback"]))
 
-    client.execute_interactive(code, output_hook=hook, timeout=60)
+    reply = client.execute_interactive(code, output_hook=hook, timeout=60)
+    assert reply["content"]["status"] != "aborted"
     return "".join(printed), re.sub(r"\x1b\[[\d;]*m", "", "".join(shown))
 
 
@@ -71,7 +72,7 @@ def test_the_stop_button_stops_and_the_next_cell_works(kernel: tuple[KernelManag
     manager, client = kernel
     run_cell(client, SETUP + "def hang():\n    if dist.get_rank(): time.sleep(1000)\n    dist.barrier()")
     idle = len(ranks_of(manager))
-    client.execute("run_ranks(hang, 2)")
+    client.execute("run_ranks(hang, 2)", stop_on_error=False)  # else a cell sent at once after the error is refused
     while len(ranks_of(manager)) < idle + 2:
         time.sleep(0.05)
     time.sleep(1.0)
@@ -88,7 +89,7 @@ def test_the_stop_button_at_any_moment_leaves_no_rank(kernel: tuple[KernelManage
     run_cell(client, "run_ranks(dist.get_rank, 2)")
     idle = ranks_of(manager)
     for moment in range(16):  # from before the first rank is there until all of them hang
-        client.execute("run_ranks(hang, 2)")
+        client.execute("run_ranks(hang, 2)", stop_on_error=False)
         while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
             pass
         time.sleep(0.015 * (moment + 1))
