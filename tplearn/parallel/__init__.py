@@ -1,6 +1,13 @@
 """Tensor-parallel layers on real ranks: right in forward, gradients and ledger. On one rank each is its dense twin."""
 
-from tplearn.parallel.attention import KVCache, ParallelAttention, apply_rotary, attend, rotary_tables
+from tplearn.parallel.attention import (
+    KVCache,
+    ParallelAttention,
+    apply_rotary,
+    attend,
+    rotary_frequencies,
+    rotary_tables,
+)
 from tplearn.parallel.collectives import (
     copy_to_group,
     gather_from_group,
@@ -43,6 +50,7 @@ __all__ = [
     "partitions",
     "reduce_from_group",
     "reduce_scatter_sequence",
+    "rotary_frequencies",
     "rotary_tables",
     "scatter_to_group",
     "sync_gradients",

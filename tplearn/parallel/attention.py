@@ -9,17 +9,25 @@ from tplearn.parallel.heads import QKVParallelLinear
 from tplearn.parallel.linear import RowParallelLinear
 
 
-def rotary_tables(positions: Tensor, head_dim: int, theta: float = 10_000.0) -> tuple[Tensor, Tensor]:
-    """positions: [seq] → cos and sin, [seq, head_dim] each, in float32 (RoPE: Su et al. 2021, section 3.2).
-
-    Hugging Face's layout: number i and number i + d/2 of a head turn together, by position · theta^(−2i/d).
-    """
+def rotary_frequencies(head_dim: int, theta: float = 10_000.0) -> Tensor:
+    """[head_dim/2]: radians a token, theta^(−2i/d), in float32 as the published models were trained."""
     if head_dim % 2:
         raise ValueError(f"head_dim = {head_dim} cannot be turned in pairs; even sizes work")
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64, device=positions.device) / head_dim
-    angles = positions[:, None].double() * theta**-exponents  # [seq, d/2]
+    return 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu") / head_dim)
+
+
+def rotary_tables(
+    positions: Tensor, head_dim: int, theta: float = 10_000.0, frequencies: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """positions: [seq] → cos and sin, [seq, head_dim] each, in float32 (RoPE: Su et al. 2021, section 3.2).
+
+    Hugging Face's layout: number i and number i + d/2 of a head turn together, by position · frequency[i]. Without
+    `frequencies`, those of theta.
+    """
+    frequencies = rotary_frequencies(head_dim, theta) if frequencies is None else frequencies
+    angles = positions[:, None].float() * frequencies.to(positions.device)  # [seq, d/2]
     angles = torch.cat([angles, angles], dim=-1)  # [seq, d/2] → [seq, d]
-    return angles.cos().float(), angles.sin().float()
+    return angles.cos(), angles.sin()
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

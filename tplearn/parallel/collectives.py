@@ -1,4 +1,4 @@
-"""The collectives of tensor parallelism and their backward passes: the only file of the layers that communicates.
+"""The collectives of tensor parallelism and their backward passes: no other file of the layers communicates.
 
 Every function takes `group` (None: the default group) and sends nothing where the group has one rank. No argument and
 no `grad_output` is changed. p is the number of ranks.
@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
+from tplearn.parallel import transport
 from tplearn.parallel.place import Place
 from tplearn.simulated.sizes import require_dim, require_divisible
 
@@ -115,17 +116,12 @@ class _SequenceGatherScatter(Function):
 
 def all_reduce(x: Tensor, place: Place, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
     """A new tensor: x combined over the ranks. No gradient."""
-    if place.world_size == 1:
-        return x
-    total = x.clone().contiguous()
-    dist.all_reduce(total, op=op, group=place.group)
-    return total
+    return x if place.world_size == 1 else transport.all_reduce(x, op, place.group)
 
 
 def all_gather(x: Tensor, dim: int, place: Place) -> Tensor:
     """A new tensor: the ranks' x side by side along `dim`, in rank order. No gradient."""
-    shards = x.new_empty((place.world_size, *x.shape))
-    dist.all_gather_single(shards.flatten(0, 1), x.contiguous(), group=place.group)
+    shards = transport.all_gather(x, place.group)
     return shards.movedim(0, dim).flatten(dim, dim + 1)  # [p, ..., n, ...] → [..., p, n, ...] → [..., p·n, ...]
 
 

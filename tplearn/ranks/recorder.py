@@ -1,7 +1,8 @@
 """Records collectives inside a rank: one dispatch mode that sees every way torch has to communicate.
 
 Plain, async, point-to-point, object and functional collectives, DTensor, DDP and FSDP all end in the operator
-namespaces `c10d` and `_c10d_functional`. The mode reports each before it is issued, because afterwards may never come.
+namespaces `c10d` and `_c10d_functional`; tplearn's own, through shared memory, in `tplearn`. The mode reports each
+before it is issued, because afterwards may never come.
 """
 
 import sys
@@ -73,7 +74,7 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 (torch's signature)
         kwargs = kwargs or {}
-        if func.namespace not in ("c10d", "_c10d_functional", "_dtensor"):
+        if func.namespace not in ("c10d", "_c10d_functional", "_dtensor", "tplearn"):
             return func(*args, **kwargs)
         name = func._schema.name.split("::")[1].strip("_")
         if name == "wait_tensor":
@@ -82,8 +83,9 @@ class Recorder(TorchDispatchMode):
         if name in NOT_COLLECTIVES or name.startswith("wrap"):
             return func(*args, **kwargs)
         values = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)} | kwargs
-        blocking = values.get("async_op") is False or func.namespace == "_dtensor"
-        index = self._enter(name, values, blocking)
+        own = func.namespace == "tplearn"  # through memory that the ranks share
+        blocking = values.get("async_op") is False or func.namespace == "_dtensor" or own
+        index = self._enter(name, values, blocking, "shared memory" if own else None)
         result = func(*args, **kwargs)
         if func.namespace == "c10d":
             work = Work.unbox(result[-1] if isinstance(result, tuple) else result)
@@ -98,7 +100,7 @@ class Recorder(TorchDispatchMode):
             self.pending.update((tensor.untyped_storage().data_ptr(), index) for tensor in _tensors(result))
         return result
 
-    def _enter(self, name: str, values: dict[str, object], blocking: bool) -> int:
+    def _enter(self, name: str, values: dict[str, object], blocking: bool, transport: str | None) -> int:
         if "process_group" in values:
             group = ProcessGroup.unbox(values["process_group"])
         else:
@@ -128,7 +130,7 @@ class Recorder(TorchDispatchMode):
             bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
             source=source,
             code=code,
-            transport=dist.get_backend(group),
+            transport=transport or dist.get_backend(group),
         )
         return self.enter(row, group.group_name, blocking)
 

@@ -1,0 +1,149 @@
+"""Reads a Hugging Face checkpoint shard by shard: each rank only the bytes of its own rows and columns.
+
+Only safetensors is read. Pickle (`pytorch_model.bin`) can run any code while it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from tplearn.llama.config import LlamaConfig
+from tplearn.parallel.partition import Partition, partitions
+
+if TYPE_CHECKING:
+    from tplearn.llama.model import Llama
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+CHUNK = 16 << 20  # bytes read at a time, beyond which a rank needs memory for its own parameters only
+
+
+class Checkpoint:
+    """The safetensors files of a folder. `bytes_read` counts what was read of the tensors."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.bytes_read = 0
+        self.files = self._files()
+
+    def _files(self) -> dict[str, Path]:
+        """The file of each tensor."""
+        index = self.folder / INDEX
+        if index.exists():
+            try:
+                files = json.loads(index.read_text())["weight_map"]
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise ValueError(f"{index} is damaged: it has no weight_map ({error!r})") from None
+            for name in sorted(set(files.values())):
+                if Path(name).name != name:
+                    raise ValueError(f"{index} names the file {name!r}; only files in the same folder work")
+                if not (self.folder / name).exists():
+                    raise ValueError(f"{self.folder / name} is missing; {INDEX} names it")
+            return {tensor: self.folder / name for tensor, name in files.items()}
+        if not (self.folder / SINGLE).exists():
+            raise ValueError(f"{self.folder} has neither {SINGLE} nor {INDEX}; only safetensors is read, never pickle")
+        with _open(self.folder / SINGLE) as file:
+            return dict.fromkeys(file.keys(), self.folder / SINGLE)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, without reading it. Raises ValueError where it is not there."""
+        if name not in self.files:
+            raise ValueError(f"{self.folder} has no tensor {name!r}")
+        with _open(self.files[name]) as file:
+            if name not in file.keys():  # noqa: SIM118 (safe_open is no dictionary)
+                raise ValueError(f"{self.files[name]} has no tensor {name!r}, though {INDEX} says so")
+            return tuple(file.get_slice(name).get_shape())
+
+    def read_into(self, out: Tensor, name: str, dim: int, start: int) -> None:
+        """Fill `out` with the part of a tensor that begins at `start` along `dim`; any dtype becomes out's."""
+        rows = max(1, CHUNK // max(1, math.prod(out.shape[1:]) * out.element_size()))
+        for first in range(0, out.shape[0], rows):
+            part = out[first : first + rows]
+            begin = start + first if dim == 0 else first
+            where = [slice(begin, begin + part.shape[0])]
+            if dim == 1:
+                where.append(slice(start, start + out.shape[1]))
+            with _open(self.files[name]) as file:  # closed after each part, because what is mapped counts as memory
+                read = file.get_slice(name)[tuple(where)]
+                self.bytes_read += read.nbytes
+                part.copy_(read)
+                del read
+
+
+def _open(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def stored_parts(name: str, partition: Partition, config: LlamaConfig, there: dict[str, Path]) -> dict[str, int]:
+    """The tensors of a checkpoint that make up one parameter, one above the other, with the rows of each.
+
+    Most checkpoints store q, k, v and gate, up apart; some store them fused, as the layers here do.
+    """
+    stored = name if name.startswith("lm_head.") else f"model.{name}"
+    kv = config.num_key_value_heads * config.head_dim
+    apart = {
+        "qkv_proj": {"q_proj": config.num_attention_heads * config.head_dim, "k_proj": kv, "v_proj": kv},
+        "gate_up_proj": {"gate_proj": config.intermediate_size, "up_proj": config.intermediate_size},
+    }
+    for fused, parts in apart.items():
+        if f".{fused}." in stored and stored not in there:
+            return {stored.replace(fused, part): rows for part, rows in parts.items()}
+    return {stored: partition.dense_shape[0]}
+
+
+def wanted(model: nn.Module, config: LlamaConfig, checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, int]]]:
+    """(parameter, its stored parts). Raises ValueError where a part is missing or has another shape."""
+    for name, _, partition in partitions(model):
+        parts = stored_parts(name, partition, config, checkpoint.files)
+        for stored, rows in parts.items():
+            shape, works = checkpoint.shape(stored), (rows, *partition.dense_shape[1:])
+            if shape != works:
+                raise ValueError(
+                    f"{checkpoint.files[stored]}: {stored} has shape {shape}; config.json asks for {works}"
+                )
+        yield name, parts
+
+
+@torch.no_grad()
+def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.device) -> Checkpoint:
+    """Give every parameter of a model on the meta device this rank's part of the checkpoint.
+
+    Warns where a parameter is not finite. Raises ValueError before anything is read where the folder does not fit.
+    """
+    checkpoint = Checkpoint(folder)
+    plan = dict(wanted(model, model.config, checkpoint))
+    for name, _, partition in list(partitions(model)):
+        layer, _, own_name = name.rpartition(".")
+        parameter = nn.Parameter(torch.zeros(partition.shape, dtype=dtype, device=device))
+        setattr(model.get_submodule(layer), own_name, parameter)
+        fill(parameter, partition, plan[name], checkpoint)
+        if not parameter.isfinite().all():
+            warnings.warn(f"{name} of {folder} has numbers that are NaN or infinite", stacklevel=2)
+    if model.config.tie_word_embeddings:
+        model.lm_head.tie(model.embed_tokens)
+    return checkpoint
+
+
+def fill(parameter: Tensor, partition: Partition, parts: dict[str, int], checkpoint: Checkpoint) -> None:
+    """Read this rank's pieces of a dense parameter that is stored in parts."""
+    for piece, rows in partition.rows(parameter):
+        if partition.dim == 1:
+            checkpoint.read_into(rows, next(iter(parts)), 1, piece.start)
+            continue
+        offset = 0
+        for stored, size in parts.items():
+            start, stop = max(piece.start, offset), min(piece.stop, offset + size)
+            if start < stop:
+                checkpoint.read_into(rows[start - piece.start : stop - piece.start], stored, 0, start - offset)
+            offset += size

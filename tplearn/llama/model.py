@@ -1,0 +1,128 @@
+"""The Llama: embedding, blocks, norm and head from tplearn.parallel, on one rank or cut over a group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tplearn.llama import checkpoint, rope, saving
+from tplearn.llama.config import LlamaConfig
+from tplearn.parallel import (
+    KVCache,
+    ParallelAttention,
+    ParallelLMHead,
+    ParallelMLP,
+    ParallelRMSNorm,
+    VocabParallelEmbedding,
+    gather_from_group,
+    vocab_parallel_cross_entropy,
+)
+from tplearn.parallel.collectives import Group
+from tplearn.parallel.partition import partitions
+
+
+class Block(nn.Module):
+    """Norm, attention, norm, MLP, each pair with a residual around it. Hugging Face: `LlamaDecoderLayer`.
+
+    x and the result: [batch, seq, hidden], the same on every rank ([batch, seq/p, hidden] with sequence_parallel).
+    Communication: two all-reduces forward, two backward; with sequence_parallel two all-gathers and two
+    reduce-scatters each way.
+    """
+
+    def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
+        super().__init__()
+        c, cut = config, {"group": group, "sequence_parallel": sequence_parallel}
+        self.input_layernorm = ParallelRMSNorm(c.hidden_size, c.rms_norm_eps, **cut)
+        self.self_attn = ParallelAttention(
+            c.hidden_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim, c.qkv_bias, **cut
+        )
+        self.post_attention_layernorm = ParallelRMSNorm(c.hidden_size, c.rms_norm_eps, **cut)
+        self.mlp = ParallelMLP(c.hidden_size, c.intermediate_size, **cut)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
+        """x: [batch, seq, hidden]; cos, sin: [seq, head_dim] → as x."""
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Llama(nn.Module):
+    """A Llama or Qwen2 for causal language modelling; with sequence_parallel for training, where seq divides by p.
+
+    All ranks of the group must have the same seed: the sharded model is the dense one cut up, bit for bit.
+    Raises ValueError on every rank where a size does not divide by the ranks.
+    """
+
+    def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
+        super().__init__()
+        self.config, self.group, self.sequence_parallel = config, group, sequence_parallel
+        cut = {"group": group, "sequence_parallel": sequence_parallel}
+        self.embed_tokens = VocabParallelEmbedding(config.vocab_size, config.hidden_size, **cut)
+        self.layers = nn.ModuleList([Block(config, **cut) for _ in range(config.num_hidden_layers)])
+        self.norm = ParallelRMSNorm(config.hidden_size, config.rms_norm_eps, **cut)
+        self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, **cut)
+        if config.tie_word_embeddings:
+            self.lm_head.tie(self.embed_tokens)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Hugging Face's initialisation: matrices from N(0, initializer_range²), norms one, biases zero."""
+        for name, parameter, partition in partitions(self):
+            if parameter.ndim == 1:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            else:
+                dense = parameter.new_empty(partition.dense_shape).normal_(std=self.config.initializer_range)
+                parameter.copy_(partition.cut(dense))
+
+    def forward(self, input_ids: Tensor, caches: list[KVCache] | None = None, *, last: bool = False) -> Tensor:
+        """input_ids: [batch, seq], the same on every rank → logits [batch, seq, vocab], the same on every rank.
+
+        caches: one for each layer, of the tokens before; they take the new ones. last: logits of the last token only.
+        """
+        x = self.hidden(input_ids, caches)
+        logits_shard = self.lm_head(x[:, -1:] if last else x)
+        return gather_from_group(logits_shard, -1, self.group)[..., : self.config.vocab_size]
+
+    def loss(self, input_ids: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+        """Mean cross-entropy of targets [batch, seq]; no rank ever has the whole logits."""
+        logits_shard = self.lm_head(self.hidden(input_ids))
+        return vocab_parallel_cross_entropy(
+            logits_shard, targets, vocab_size=self.config.vocab_size, ignore_index=ignore_index, group=self.group
+        )
+
+    def hidden(self, input_ids: Tensor, caches: list[KVCache] | None = None) -> Tensor:
+        """input_ids: [batch, seq] → [batch, seq, hidden] ([batch, seq/p, hidden] with sequence_parallel)."""
+        before = caches[0].length if caches else 0
+        length, limit = before + input_ids.shape[1], self.config.max_position_embeddings
+        if length > limit:
+            raise ValueError(f"{length} tokens are more than the model allows: up to {limit} work")
+        x = self.embed_tokens(input_ids)
+        cos, sin = rope.tables(self.config, before, length, x)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, caches[number] if caches else None)
+        return self.norm(x)
+
+    @staticmethod
+    def from_pretrained(
+        folder: str | Path,
+        group: Group = None,
+        dtype: torch.dtype = torch.float32,
+        *,
+        device: torch.device | str = "cpu",
+        sequence_parallel: bool = False,
+    ) -> Llama:
+        """A Hugging Face folder, of which this rank reads the bytes of its own shard only.
+
+        Raises ValueError for an architecture or a size that does not work, and for a folder that is damaged.
+        """
+        config = LlamaConfig.from_folder(folder)
+        with torch.device("meta"):  # no memory yet
+            model = Llama(config, group, sequence_parallel=sequence_parallel)
+        checkpoint.load(model, folder, dtype, torch.device(device))
+        return model
+
+    def save_pretrained(self, folder: str | Path, max_file_bytes: int = 5 << 30) -> None:
+        """Write a Hugging Face folder. Every rank must call it; the first rank of the group writes."""
+        saving.save(self, folder, max_file_bytes)

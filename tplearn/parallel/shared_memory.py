@@ -1,0 +1,106 @@
+"""Memory that the ranks of one host share: a small message takes microseconds in it, and with gloo 0.3 ms and more.
+
+vLLM's custom all-reduce and NCCL's LL protocol do the same on GPUs: in a short message the delay counts, not the bytes.
+"""
+
+import functools
+import mmap
+import os
+import select
+import time
+
+import torch
+from torch import Tensor
+
+from tplearn.ranks.errors import RankDied, RankTimeout
+
+BUFFER = 1 << 20  # bytes of a piece
+HEADER = 64  # bytes before the buffers: how many exchanges (8), the bytes of the pieces in each buffer (2 × 8), a token
+TOKEN = slice(32, 64)  # random bytes, by which a block is known
+BLOCK = HEADER + 2 * BUFFER
+SPIN_SECONDS = 0.01  # so long a waiting rank only yields its core; then it sleeps
+LIMIT_SECONDS = 1800.0  # as gloo's own
+COMBINE = {"sum": torch.add, "max": torch.maximum}
+
+
+class SharedMemory:
+    """The memory of all ranks of a group, seen from one of them.
+
+    Each rank owns a block, which the others only read: a count of its exchanges and two buffers that take turns. A
+    rank that has announced exchange k + 1 has read all of exchange k, so its buffer of k may be written in k + 2.
+    x86-64 shows the stores of one core to all others in their order: who sees the new count sees the data.
+
+    blocks: one for each rank, in order. watched: a pidfd (Linux's handle of a process) for each rank.
+    """
+
+    def __init__(self, rank: int, ranks: list[int], blocks: list[mmap.mmap], watched: list[int]) -> None:
+        self.rank, self.ranks, self.exchanges = rank, ranks, 0
+        self.words = [memoryview(block)[:HEADER].cast("q") for block in blocks]
+        self.buffers = [
+            [torch.frombuffer(block, dtype=torch.uint8, offset=HEADER + k * BUFFER, count=BUFFER) for k in (0, 1)]
+            for block in blocks
+        ]
+        self.rank_of_handle = dict(zip(watched, ranks, strict=True))
+        self.ended = select.poll()
+        for peer, handle in enumerate(watched):
+            if peer != rank:
+                self.ended.register(handle, select.POLLIN)
+
+    def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
+        """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
+        wide = torch.float32 if x.is_floating_point() and x.element_size() < 4 else x.dtype
+        combine = COMBINE[reduce_op]
+        total = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for own, out in zip(_pieces(x), _pieces(total), strict=True):
+            first, *others = self.exchange(own)
+            out.copy_(functools.reduce(combine, others, first.to(wide)))
+        return total
+
+    def all_gather(self, x: Tensor) -> Tensor:
+        """[...] → [p, ...]: every rank's x."""
+        gathered = x.new_empty((len(self.ranks), *x.shape))
+        for own, *outs in zip(_pieces(x), *map(_pieces, gathered), strict=True):
+            for out, piece in zip(outs, self.exchange(own), strict=True):
+                out.copy_(piece)
+        return gathered
+
+    def exchange(self, piece: Tensor) -> list[Tensor]:
+        """piece: flat, at most BUFFER bytes → every rank's piece, as views that hold until the next exchange but one.
+
+        Raises ValueError where another rank comes with more or fewer bytes, RankDied where it has ended.
+        """
+        size, turn = piece.numel() * piece.element_size(), self.exchanges % 2
+        pieces = [buffers[turn][:size].view(piece.dtype) for buffers in self.buffers]
+        pieces[self.rank].copy_(piece)
+        self.exchanges += 1
+        own = self.words[self.rank]
+        own[1 + turn] = size
+        own[0] = self.exchanges  # last: it says that all the rest is there
+        for rank, words in zip(self.ranks, self.words, strict=True):
+            if words[0] < self.exchanges:
+                self._wait_for(words)
+            if words[1 + turn] != size:
+                raise ValueError(
+                    f"rank {self.ranks[self.rank]} exchanges {size} bytes and rank {rank} {words[1 + turn]}; "
+                    "the same shape and dtype on every rank works"
+                )
+        return pieces
+
+    def _wait_for(self, words: memoryview) -> None:
+        start = time.monotonic()
+        while words[0] < self.exchanges:
+            waited = time.monotonic() - start
+            if waited < SPIN_SECONDS:
+                os.sched_yield()
+                continue
+            ended = self.ended.poll(1)  # sleeps for a millisecond
+            if ended and words[0] < self.exchanges:
+                rank = self.rank_of_handle[ended[0][0]]
+                raise RankDied(f"rank {rank} ended while rank {self.ranks[self.rank]} waited in a collective.")
+            if waited > LIMIT_SECONDS:
+                raise RankTimeout(f"rank {self.ranks[self.rank]} waited {LIMIT_SECONDS:.0f} s in a collective.")
+
+
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    """x, flat, in pieces that fit a buffer."""
+    return x.contiguous().view(-1).split(BUFFER // x.element_size())

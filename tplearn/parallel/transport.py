@@ -1,0 +1,144 @@
+"""Which way a message takes: memory that the ranks share where they stand on one host, else the group's backend."""
+
+import mmap
+import os
+import platform
+import secrets
+import sys
+import warnings
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import distributed_c10d
+
+from tplearn.parallel.shared_memory import BLOCK, TOKEN, SharedMemory
+
+REDUCE_OPS = {dist.ReduceOp.SUM: "sum", dist.ReduceOp.MAX: "max"}
+LIMIT = 1 << 27  # bytes that the ranks of a host read together, p² times the message; beyond, gloo's ring reads less
+
+
+class Agreement:
+    """How the ranks of a group come to share memory, without a message of their own.
+
+    An all-reduce or all-gather ends on no rank before all have begun it. So what each rank has written into the group's
+    store before one can be read after it. First each says where its block is, then whether it could map the blocks of
+    all; the third collective finds a yes from everybody, or stays with the group's backend for good.
+    """
+
+    def __init__(self, group: dist.ProcessGroup) -> None:
+        self.store, self.backend = group.get_group_store(), dist.get_backend(group)
+        self.rank, self.ranks = dist.get_rank(group), dist.get_process_group_ranks(group)
+        self.memory: SharedMemory | None = None
+        self.file = -1
+        self.steps: list[Callable[[], None]] = [self._offer, self._map, self._decide]
+
+    def advance(self) -> SharedMemory | None:
+        """Called before each collective that could use the memory. Returns the memory once all have agreed on it."""
+        if self.steps:
+            self.steps.pop(0)()
+        return None if self.steps else self.memory
+
+    def _offer(self) -> None:
+        """Make this rank's block: nameless memory, which the system frees with the last process that has it open."""
+        if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+            return self._say("offer", f"no - {sys.platform} on {platform.machine()} is not Linux on x86-64")
+        token = secrets.token_bytes(TOKEN.stop - TOKEN.start)
+        self.file = os.memfd_create("tplearn")
+        os.ftruncate(self.file, BLOCK)
+        os.pwrite(self.file, token, TOKEN.start)
+        self._say("offer", f"{os.getpid()} {self.file} {token.hex()}")
+
+    def _map(self) -> None:
+        blocks, handles = [], []
+        try:
+            for rank in range(len(self.ranks)):
+                block, handle = _open_block(self._said("offer", rank))
+                blocks.append(block)
+                handles.append(handle)
+        except (OSError, ValueError) as error:
+            ours, theirs = self.ranks[self.rank], self.ranks[rank]
+            return self._say("map", f"rank {ours} cannot use the memory of rank {theirs}: {error}")
+        self.memory = SharedMemory(self.rank, self.ranks, blocks, handles)
+        self._say("map", "")
+
+    def _decide(self) -> None:
+        if self.file >= 0:
+            os.close(self.file)
+        refused = next(filter(None, (self._said("map", rank) for rank in range(len(self.ranks)))), None)
+        if refused:
+            self.memory = None
+            if self.rank == 0:
+                warnings.warn(f"Small messages travel by {self.backend}: {refused}", stacklevel=2)
+
+    def _say(self, key: str, text: str) -> None:
+        self.store.set(f"tplearn/{key}/{self.rank}", text)
+
+    def _said(self, key: str, rank: int) -> str:
+        return self.store.get(f"tplearn/{key}/{rank}").decode()
+
+
+def _open_block(offer: str) -> tuple[mmap.mmap, int]:
+    """The block of another process and a pidfd of it. Raises OSError where it cannot be reached or is not the block."""
+    process, file, token = offer.split(maxsplit=2)
+    if process == "no":
+        raise OSError(token)
+    opened = os.open(f"/proc/{process}/fd/{file}", os.O_RDWR)
+    try:
+        block = mmap.mmap(opened, BLOCK)
+    finally:
+        os.close(opened)
+    if block[TOKEN].hex() != token:
+        raise OSError(f"process {process} is another one here")
+    return block, os.pidfd_open(int(process))
+
+
+_agreements: WeakKeyDictionary[dist.ProcessGroup, Agreement] = WeakKeyDictionary()  # for as long as a group lives
+
+
+def _memory(x: Tensor, group: dist.ProcessGroup) -> SharedMemory | None:
+    """The memory that can carry x, where there is one. Every rank asks alike: it depends on x's kind and size only."""
+    world_size = dist.get_world_size(group)
+    if x.device.type != "cpu" or x.dtype == torch.bool or x.nbytes * world_size**2 > LIMIT:
+        return None
+    if group not in _agreements:
+        _agreements[group] = Agreement(group)
+    return _agreements[group].advance()
+
+
+def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, group: dist.ProcessGroup | None) -> Tensor:
+    """A new tensor: x combined over the ranks of the group."""
+    group = group or dist.group.WORLD
+    if op in REDUCE_OPS and _memory(x, group):
+        return torch.ops.tplearn.all_reduce(x, REDUCE_OPS[op], group.group_name)
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, op=op, group=group)
+    return total
+
+
+def all_gather(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    """A new tensor, [p, ...]: every rank's x."""
+    group = group or dist.group.WORLD
+    if _memory(x, group):
+        return torch.ops.tplearn.all_gather(x, group.group_name)
+    gathered = x.new_empty((dist.get_world_size(group), *x.shape))
+    dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=group)
+    return gathered
+
+
+# Operators of torch, so that whoever watches torch's operators (the recorder of run_ranks) sees these collectives too.
+_operators = torch.library.Library("tplearn", "DEF")
+_operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name) -> Tensor")
+_operators.define("all_gather(Tensor tensor, str group_name) -> Tensor")
+
+
+@torch.library.impl(_operators, "all_reduce", "CPU")
+def _shared_all_reduce(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
+    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory.all_reduce(tensor, reduce_op)
+
+
+@torch.library.impl(_operators, "all_gather", "CPU")
+def _shared_all_gather(tensor: Tensor, group_name: str) -> Tensor:
+    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory.all_gather(tensor)
