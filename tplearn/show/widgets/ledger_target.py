@@ -47,7 +47,7 @@ def draw(figure: Figure, f: str = F_PLACES[0], middle: str = MIDDLES[0], g: str 
     """Draw one rank's way through the MLP, its ledger beside the minimum, and say what came out."""
     made, least = book(f, middle, g, tp), book(F_PLACES[0], MIDDLES[0], G_PLACES[0], tp)
     _, ax = canvas(10, 4.35, figure)
-    _way(ax, f, middle, g)
+    _way(ax, f, middle, g, tp)
     for x, name in ((0.2, "ledger of a rank"), (1.95, "this MLP"), (6.5, "the minimum")):
         label(ax, x, 2.0, name, size=11, bold=True, ha="left", va="baseline")
     for y, name, rows, due in (
@@ -63,9 +63,10 @@ def draw(figure: Figure, f: str = F_PLACES[0], middle: str = MIDDLES[0], g: str 
     return f"f: {f}; hidden layer: {middle}; g: {g}; tp {tp}. {verdict}. {why}"
 
 
-def _way(ax: Axes, f: str, middle: str, g: str) -> None:
-    """x to y, left to right; where ranks talk the box is yellow, and where they should and do not it is dashed."""
-    label(ax, 0.2, 4.12, "one rank's way from x to y; f, g, gather: the ranks talk", size=11, bold=True, ha="left")
+def _way(ax: Axes, f: str, middle: str, g: str, tp: int) -> None:
+    """x to y, left to right; where ranks talk the box is bold, and where they should and do not it is dashed."""
+    whose = "the only rank" if tp == 1 else f"one of {tp} ranks"
+    label(ax, 0.2, 4.12, f"{whose}: its way from x to y; f, g, gather: ranks talk", size=11, bold=True, ha="left")
     gate_y, up_y, mid = 3.5, 2.8, 3.15
     box(ax, 0.2, mid - 0.25, 0.6, 0.5, "x")
     for y, name in ((gate_y, "gate"), (up_y, "up")):
@@ -84,6 +85,7 @@ def _way(ax: Axes, f: str, middle: str, g: str) -> None:
     if f != F_PLACES[2]:
         label(ax, 1.5, 2.42, "sums dx, backward", size=9.5)
     box(ax, 3.9, mid - 0.35, 1.2, 0.7, "silu(gate)\n· up", rank=0)
+    label(ax, 4.5, 2.62, f"[{TOKENS}, {FFN // tp}]", size=9.5)
     if middle == MIDDLES[1]:
         box(ax, 5.4, mid - 0.35, 0.95, 0.7, "gather,\ncut", face=HIGHLIGHT, bold=True)
         arrow(ax, (5.1, mid), (5.4, mid))
