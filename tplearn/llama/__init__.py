@@ -1,7 +1,12 @@
 """A Llama with real weights, cut over ranks: configuration, model, checkpoints, generation."""
 
+from pathlib import Path
+
 from tplearn.llama.config import LlamaConfig, RopeScaling
+from tplearn.llama.corpus import load_tokenizer
 from tplearn.llama.generate import generate
 from tplearn.llama.model import Block, Llama
 
-__all__ = ["Block", "Llama", "LlamaConfig", "RopeScaling", "generate"]
+TINY_LLAMA = Path(__file__).parent / "tiny-llama"  # a small trained model that comes with the package
+
+__all__ = ["TINY_LLAMA", "Block", "Llama", "LlamaConfig", "RopeScaling", "generate", "load_tokenizer"]
