@@ -1,5 +1,8 @@
-"""The `tplearn` command: open the course, check the machine, check exercises, make the exercises."""
+"""The `tplearn` command: the course, the exercises, and a Llama that is trained, verified and asked."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +68,100 @@ def release(
     if not changed:
         typer.echo("exercises/ is what solutions/ make.")
     raise typer.Exit(1 if changed and check_only else 0)
+
+
+ModelOption = Annotated[Path | None, typer.Option(help="A Hugging Face folder; tiny-llama when not given.")]
+TpOption = Annotated[int | None, typer.Option(help="Ranks; under torchrun all of them when not given, else one.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu or cuda; auto takes GPUs where torchrun gives each rank one.")
+]
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the text begins with.")],
+    model: ModelOption = None,
+    tp: TpOption = None,
+    tokens: Annotated[int, typer.Option(help="New tokens, at most.")] = 64,
+    temperature: Annotated[float | None, typer.Option(help="Draw the tokens; greedy when not given.")] = None,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that have this share together.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    dtype: Annotated[str, typer.Option(help="Of the weights in memory.")] = "float32",
+    device: DeviceOption = "auto",
+) -> None:
+    """Writes on from a prompt, with a model that is cut over ranks."""
+    from tplearn.commands.generate import Request, generate_text
+    from tplearn.commands.group import is_first
+    from tplearn.llama import TINY_LLAMA
+
+    request = Request(prompt, tokens, temperature, top_p, seed)
+    with _complaints():
+        answer = generate_text(model or TINY_LLAMA, request, tp, dtype, device)
+    if is_first():
+        typer.echo(answer.text)
+        typer.echo(answer.summary(), err=True)
+
+
+@app.command()
+def verify(
+    mesh: Annotated[
+        str, typer.Option(help="batch × model meshes, all of the same number of ranks.")
+    ] = "1x8,2x4,4x2,8x1",
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compares the logits of a model on meshes of ranks with those of one rank. Exit code 1 where they differ."""
+    from rich.console import Console
+
+    from tplearn.commands import tables
+    from tplearn.commands.group import is_first
+    from tplearn.commands.verify import parse_meshes, verify_folder
+    from tplearn.llama import TINY_LLAMA
+
+    with _complaints():
+        verdicts = verify_folder(model or TINY_LLAMA, parse_meshes(mesh), device)
+    if is_first():
+        tables.show(verdicts, Console())
+    raise typer.Exit(not all(verdict.agreement.close for verdict in verdicts))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="The folder to write; it must not hold a model.")],
+    tp: TpOption = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of .py, .md, .txt; Python's own library when not given.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A folder with a config.json; tiny-llama's when not given.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = 2400,
+    batch: Annotated[int, typer.Option(help="Windows in a step.")] = 16,
+    length: Annotated[int, typer.Option(help="Tokens in a window.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the weights and the windows.")] = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Trains a tokenizer and a Llama on text, cut over ranks, and writes a Hugging Face folder."""
+    from tplearn.commands.group import is_first
+    from tplearn.commands.train import TINY, train_folder
+    from tplearn.llama import LlamaConfig
+    from tplearn.llama.train import Recipe
+
+    with _complaints():
+        shape = LlamaConfig.from_folder(config) if config else TINY
+        told = train_folder(out, tp, data, shape, Recipe(steps=steps, batch=batch, length=length, seed=seed), device)
+    if is_first():
+        bits = f"{told['bits_per_byte']:.2f} bits a byte of held-out text (xz -9e: {told['xz_bits_per_byte']:.2f})"
+        typer.echo(f"{out}: {told['parameters']:,} parameters, {bits}")
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[None]:
+    """A wrong value, or a fault on a rank, is one message and exit code 2."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise typer.Exit(_complain(error)) from error
 
 
 def _complain(error: Exception) -> int:

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from tplearn.commands.group import on_ranks, own_device
 from tplearn.commands.progress import progress, terminal
 from tplearn.llama import LlamaConfig
 from tplearn.llama.corpus import END, files_below, standard_library, token_stream, train_tokenizer
 from tplearn.llama.model import Llama
 from tplearn.llama.train import Recipe, bits_per_byte, train
 from tplearn.parallel.partition import partitions
-from tplearn.ranks import run_ranks
 
 # Eight heads, so that it can be cut over eight ranks; 3.2 million parameters.
 TINY = LlamaConfig(
@@ -35,20 +35,24 @@ LOOKS = 10  # at the held-out texts, during training
 EVERY = 10  # steps that one number of the loss curve stands for
 
 
-def train_folder(out: Path, tp: int, data: Path | None, config: LlamaConfig, recipe: Recipe) -> dict:
+def train_folder(
+    out: Path, tp: int | None, data: Path | None, config: LlamaConfig, recipe: Recipe, device: str = "auto"
+) -> dict:
     """Train and write everything into `out`; returns what training.json holds.
 
     Raises ValueError where `out` already holds a model, or there is no text to train on.
     """
+    if recipe.length > config.max_position_embeddings:
+        raise ValueError(
+            f"length = {recipe.length}; up to max_position_embeddings = {config.max_position_embeddings} work"
+        )
     if (out / "config.json").exists():
         raise ValueError(f"{out} already holds a model; an empty or a new folder works")
     texts, held = standard_library() if data is None else _hold_out(files_below(data))
     tokenizer = train_tokenizer(texts, config.vocab_size)
     config = replace(config, vocab_size=tokenizer.get_vocab_size())
-    run = run_ranks(
-        _on_ranks, tp, out, texts, held, tokenizer.to_str(), config, recipe, terminal(), record=False, timeout=math.inf
-    )
-    return run.values[0]
+    words = tokenizer.to_str()
+    return on_ranks(_on_ranks, tp, device, out, texts, held, words, config, recipe, terminal())
 
 
 def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
@@ -62,7 +66,7 @@ def _on_ranks(
 ) -> dict:
     tokenizer = Tokenizer.from_str(words)
     torch.manual_seed(recipe.seed)
-    model = Llama(config)
+    model = Llama(config).to(own_device())
     stream = token_stream(tokenizer, texts)
     losses, looks = [], []
     sample = held[:: max(1, len(held) // 8)]
