@@ -1,4 +1,4 @@
-"""The block's arrows: shapes and bytes are those of the layers themselves, refusals are drawn, a redraw is quick work."""
+"""The block's arrows: states, shapes and bytes are the layers' own, refusals are drawn, a redraw is quick work."""
 
 import pytest
 import torch

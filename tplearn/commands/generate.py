@@ -60,7 +60,7 @@ def _on_ranks(folder: Path, request: Request, tokens: list[int], dtype: torch.dt
     model = Llama.from_pretrained(folder, dtype=dtype, device=device)
     tokenizer = load_tokenizer(folder)
     times = [time.perf_counter()]
-    with progress("generating", request.max_new_tokens, screen) as show:
+    with progress("generating", request.max_new_tokens, screen, lines=False) as show:
 
         def count(_: torch.Tensor) -> None:
             synchronize()

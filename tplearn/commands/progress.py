@@ -18,9 +18,12 @@ def terminal() -> str | None:
 
 
 @contextmanager
-def progress(title: str, total: int, device: str | None) -> Iterator[Callable[[int, str], None]]:
-    """Gives `show(done, note)`: a bar on `device`, or now and then a printed line; nothing on ranks other than 0."""
-    if dist.is_initialized() and dist.get_rank() != 0:
+def progress(title: str, total: int, device: str | None, lines: bool = True) -> Iterator[Callable[[int, str], None]]:
+    """Gives `show(done, note)`: a bar on `device`; without one, and with `lines`, now and then a printed line.
+
+    Ranks other than 0 show nothing.
+    """
+    if dist.is_initialized() and dist.get_rank() != 0 or device is None and not lines:
         yield lambda done, note: None
     elif device is None:
         every = max(1, total // LINES)

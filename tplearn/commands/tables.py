@@ -14,7 +14,7 @@ def show(verdicts: list[Verdict], console: Console) -> None:
     console.width = max(console.width, WIDTH)
     shape = " × ".join(map(str, verdicts[0].shape))
     columns = ("mesh", "max |Δlogit|", "PCC", "top-1", "top-100", "load s", "forward s", "a rank's weights", "verdict")
-    table = Table(*columns, title=f"logits [batch, seq, vocab] = {shape}, against one rank")
+    table = Table(*columns, title=f"logits of {shape} (batch × sequence × vocabulary), against one rank")
     for verdict in verdicts:
         judged, (batch, model) = verdict.agreement, verdict.mesh
         table.add_row(

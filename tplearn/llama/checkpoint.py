@@ -128,7 +128,8 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
         parameter = nn.Parameter(torch.zeros(partition.shape, dtype=dtype, device=device))
         setattr(model.get_submodule(layer), own_name, parameter)
         fill(parameter, partition, plan[name], checkpoint)
-        if not parameter.isfinite().all():
+        # A sum is cheap, and finite unless something is not (or the sum itself is too large).
+        if not parameter.sum().isfinite() and not parameter.isfinite().all():
             warnings.warn(f"{name} of {folder} has numbers that are NaN or infinite", stacklevel=2)
     if model.config.tie_word_embeddings:
         model.lm_head.tie(model.embed_tokens)

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch._C._distributed_c10d import ProcessGroup, Work
 from torch.distributed import distributed_c10d
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from tplearn.ranks.ledger import Row
 from tplearn.ranks.source import reader_line
@@ -166,7 +165,7 @@ class Recorder(TorchDispatchMode):
             detail = f"ranks {list(members)}"
             row = Row(self.rank, self.issued, "new_group", come, source=source, code=code, detail=detail)
             index = self.enter(row, "", blocking=True)
-            with _disabled(self):
+            with _disable_current_modes():  # what torch itself sends to set a group up is not the reader's traffic
                 group = plain_new_group(ranks, *args, **kwargs)
             self.send("done", index)
             return group
@@ -177,13 +176,6 @@ class Recorder(TorchDispatchMode):
                 yield
         finally:
             Work.wait, distributed_c10d._new_group_with_tag = plain_wait, plain_new_group
-
-
-@contextmanager
-def _disabled(mode: TorchDispatchMode) -> Iterator[None]:
-    """What torch itself sends to set a group up is not the reader's traffic."""
-    with torch.utils._python_dispatch._disable_current_modes():
-        yield
 
 
 def _joint_shape(tensors: list[Tensor]) -> tuple[int, ...] | None:

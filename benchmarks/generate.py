@@ -1,0 +1,161 @@
+"""Prefill and greedy decode of a 254 M model on 2 cores, tplearn against transformers: `python benchmarks/generate.py`.
+
+A prompt of 512 tokens, then one token at a time, float32, one thread a rank. All contestants of a table run in one
+session, in turns; a number is the median of its rounds on rank 0. Where one process works alone the other waits.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from peer_models import CONFIG, make_checkpoint, transformers_model
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from tplearn import run_ranks
+from tplearn.llama import Llama
+from tplearn.parallel import KVCache, transport
+
+PROMPT, TOKENS, ROUNDS = 512, 12, 5
+Step = Callable[[Tensor], Tensor]  # new tokens [1, n] -> logits of the last one
+
+
+def tplearn_text(model: Llama) -> Step:
+    """A text that begins; each call goes on with it."""
+    caches = [KVCache(PROMPT + TOKENS) for _ in model.layers]
+    return lambda new: model(new, caches, last=True)[:, -1]
+
+
+def transformers_text(model: torch.nn.Module) -> Step:
+    """The same with transformers' own cache."""
+    import transformers
+
+    cache = transformers.DynamicCache(config=model.config)
+    return lambda new: model(new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+
+
+@torch.inference_mode()
+def write(text: Step) -> tuple[float, float]:
+    """(prefill, median decode step) in seconds."""
+    new = torch.arange(PROMPT)[None] % 1000
+    steps = []
+    for _ in range(1 + TOKENS):
+        start = time.perf_counter()
+        new = text(new).argmax(-1, keepdim=True)
+        steps.append(time.perf_counter() - start)
+    return steps[0], statistics.median(steps[1:])
+
+
+def turns(contestants: dict[str, tuple[Callable[[], Step], int, bool, bool]]) -> dict[str, tuple[float, float]]:
+    """Medians. A contestant: (begins a text, threads, alone on rank 0, through shared memory)."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    limit = transport.LIMIT
+    for _ in range(1 + ROUNDS):  # one to warm up
+        for name, (begin, threads, alone, shared) in contestants.items():
+            dist.barrier()
+            torch.set_num_threads(threads)
+            transport.LIMIT = limit if shared else 0
+            if not alone or dist.get_rank() == 0:
+                taken[name].append(write(begin()))
+    medians = {}
+    for name, rounds in taken.items():
+        if rounds:
+            medians[name] = tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
+    return medians
+
+
+def against_transformers(folder: Path) -> tuple[dict[str, tuple[float, float]], float, float]:
+    """Both libraries at tp 2 and alone; and the two parts of the limit (see `limits`)."""
+    alone = [dist.new_group([rank]) for rank in range(2)][dist.get_rank()]
+    cut, theirs = Llama.from_pretrained(folder), transformers_model(folder, cut=True)
+    contestants = {
+        "tplearn, tp 2": (lambda: tplearn_text(cut), 1, False, True),
+        "tplearn, tp 2, gloo only": (lambda: tplearn_text(cut), 1, False, False),
+        "transformers, tp 2": (lambda: transformers_text(theirs), 1, False, True),
+    }
+    if dist.get_rank() == 0:
+        whole, their_whole = Llama.from_pretrained(folder, alone), transformers_model(folder, cut=False)
+    else:
+        whole = their_whole = None
+    for threads in (1, 2):
+        word = f"alone, {threads} thread{'s' if threads > 1 else ''}"
+        contestants[f"tplearn {word}"] = (lambda: tplearn_text(whole), threads, True, True)
+        contestants[f"transformers {word}"] = (lambda: transformers_text(their_whole), threads, True, True)
+    return turns(contestants), *limits(cut)
+
+
+def limits(model: Llama) -> tuple[float, float]:
+    """Seconds that a decode step cannot go below: to read a rank's weights once, and to exchange what it must."""
+    torch.set_num_threads(1)
+    numbers = torch.ones(1 << 27)  # 512 MB, far more than a cache holds
+    read = min(timed(numbers.sum) for _ in range(5)) / numbers.nbytes
+    weights = sum(parameter.nbytes for name, parameter in model.named_parameters() if "embed" not in name)
+    message = torch.ones(1, 1, CONFIG.hidden_size)
+    exchanges = [timed(lambda: transport.all_reduce(message, dist.ReduceOp.SUM, None)) for _ in range(500)]
+    return read * weights, statistics.median(exchanges) * (2 * CONFIG.num_hidden_layers + 1)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds on this rank."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def four_on_two(folder: Path) -> dict[str, tuple[float, float]]:
+    """Four ranks on two cores against one."""
+    alone = [dist.new_group([rank]) for rank in range(4)][dist.get_rank()]
+    cut, whole = Llama.from_pretrained(folder), Llama.from_pretrained(folder, alone) if dist.get_rank() == 0 else None
+    return turns(
+        {
+            "tplearn, tp 4 on 2 cores": (lambda: tplearn_text(cut), 1, False, True),
+            "tplearn alone, 1 thread": (lambda: tplearn_text(whole), 1, True, True),
+        }
+    )
+
+
+def rows(taken: dict[str, tuple[float, float]]) -> Iterator[tuple[str, str, str]]:
+    """For a table."""
+    for name, (prefill, decode) in taken.items():
+        yield name, f"{prefill * 1000:.0f}", f"{decode * 1000:.1f}"
+
+
+def main() -> None:
+    """Print the tables and the ratios that have an aim."""
+    console = Console(width=110)
+    with tempfile.TemporaryDirectory() as folder:
+        make_checkpoint(Path(folder))
+        taken, read, exchange = run_ranks(against_transformers, 2, Path(folder), record=False, timeout=1200).values[0]
+        four = run_ranks(four_on_two, 4, Path(folder), record=False, timeout=600).values[0]
+    for part in (taken, four):
+        table = Table("contestant", f"prefill of {PROMPT} tokens, ms", "decode, ms a token")
+        for row in rows(part):
+            table.add_row(*row)
+        console.print(table)
+    own, limit = taken["tplearn, tp 2"], read + exchange
+    best = min(taken[f"{name} alone, 2 threads"][0] for name in ("tplearn", "transformers"))
+    ratios = {
+        "prefill / fastest single process on 2 threads (aim: at most 1.05×)": own[0] / best,
+        "decode: transformers tp 2 / tplearn tp 2 (aim: at least 2.2×)": taken["transformers, tp 2"][1] / own[1],
+        "decode: tplearn on 1 thread / tp 2 (aim: at least 1.4×; 2 is the limit)": taken["tplearn alone, 1 thread"][1]
+        / own[1],
+        "decode: transformers on 1 thread / tp 2 (aim: at least 1.4×)": taken["transformers alone, 1 thread"][1]
+        / own[1],
+        "decode: gloo only / shared memory": taken["tplearn, tp 2, gloo only"][1] / own[1],
+        "decode at tp 4 on 2 cores: 1 thread / tp 4 (aim: at least 1×)": four["tplearn alone, 1 thread"][1]
+        / four["tplearn, tp 4 on 2 cores"][1],
+        f"decode / limit ({read * 1000:.1f} ms to read the weights, {exchange * 1000:.1f} ms to exchange)": own[1]
+        / limit,
+    }
+    for name, ratio in ratios.items():
+        console.print(f"{ratio:5.2f}×  {name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
