@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading")  # lowest first
+# Lowest first.
+FLOORS = ("ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))

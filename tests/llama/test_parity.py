@@ -27,7 +27,8 @@ def test_logits_and_greedy_text(name: str, dtype: torch.dtype, tmp_path: Path) -
         prompt = ids[:, :7]  # without the mask transformers would take every word 0 for padding
         text = judge.generate(prompt, attention_mask=torch.ones_like(prompt), **greedy)
     near = TOLERANCE[dtype] * due.abs().max()
-    for tp in MODELS[name][2]:
+    sizes = MODELS[name][2]
+    for tp in sizes if dtype == torch.float64 else sizes[-1:]:
         values = run_ranks(logits_and_text, tp, folder, dtype, ids, 7).values
         for whole, *more in values:
             assert torch.equal(whole, values[0][0])  # to the last bit

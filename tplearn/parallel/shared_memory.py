@@ -8,6 +8,7 @@ import mmap
 import os
 import select
 import time
+import weakref
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ class SharedMemory:
         for peer, handle in enumerate(watched):
             if peer != rank:
                 self.ended.register(handle, select.POLLIN)
+        weakref.finalize(self, lambda: [os.close(handle) for handle in watched])
 
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
         """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
