@@ -70,6 +70,8 @@ class Llama(nn.Module):
     def reset_parameters(self) -> None:
         """Hugging Face's initialisation: matrices from N(0, initializer_range²), norms one, biases zero."""
         for name, parameter, partition in partitions(self):
+            if parameter.is_meta:
+                continue
             if parameter.ndim == 1:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
             else:

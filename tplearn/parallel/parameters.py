@@ -21,11 +21,13 @@ def draw_linear(layer: nn.Module) -> None:
     """Draw what nn.Linear would draw, parameter by parameter, and keep this rank's part of each.
 
     All ranks must have the same seed, and then take the same numbers from the generator: the sharded layer is the
-    dense one cut up, bit for bit. One dense parameter at a time is in memory.
+    dense one cut up, bit for bit. One dense parameter at a time is in memory; on the meta device nothing is drawn.
     """
     bound = 1 / math.sqrt(layer.in_features)
     for name, partition in layer.partitions.items():
         parameter = getattr(layer, name)
+        if parameter.is_meta:
+            continue
         dense = parameter.new_empty(partition.dense_shape)
         if name == "weight":
             nn.init.kaiming_uniform_(dense, a=math.sqrt(5))

@@ -67,6 +67,8 @@ class VocabParallelEmbedding(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """nn.Embedding's own initialisation, N(0, 1), of the dense table, of which each rank keeps its rows."""
+        if self.weight.is_meta:
+            return
         dense = self.weight.new_empty(self.num_embeddings, self.embedding_dim).normal_()
         if self.padding_idx is not None:
             dense[self.padding_idx] = 0
