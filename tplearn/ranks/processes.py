@@ -17,6 +17,8 @@ from pathlib import Path
 from tplearn.ranks import worker
 
 START_METHODS = ("forkserver", "spawn")
+# By name, since they are higher floors: what ranks run most often, so that no rank pays for its import.
+LOADED = (worker.PRELOAD, "tplearn.parallel", "tplearn.checks", "tplearn.llama")
 
 
 def start_method() -> str:
@@ -33,7 +35,7 @@ def start_context() -> BaseContext:
     """The multiprocessing context of the start method; the fork server is told what to load beforehand."""
     context = multiprocessing.get_context(start_method())
     if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload([worker.PRELOAD])
+        context.set_forkserver_preload(list(LOADED))
     return context
 
 
