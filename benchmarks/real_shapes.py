@@ -10,41 +10,25 @@ import tempfile
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from peer_models import transformers_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from tplearn import run_ranks
-from tplearn.llama import Llama, LlamaConfig, RopeScaling, generate
+from tplearn.llama import Llama, LlamaConfig, generate
 from tplearn.llama.agreement import agreement
+from tplearn.planning.models import read_configs
 
-LLAMA = LlamaConfig(
-    hidden_size=2048,
-    intermediate_size=8192,
-    num_hidden_layers=16,
-    num_attention_heads=32,
-    num_key_value_heads=8,
-    vocab_size=128_256,
-    max_position_embeddings=131_072,
-    rms_norm_eps=1e-5,
-    rope_theta=500_000.0,
-    rope_scaling=RopeScaling(32.0, 1.0, 4.0, 8192),
-    tie_word_embeddings=True,
-)
-QWEN = LlamaConfig(
-    hidden_size=896,
-    intermediate_size=4864,
-    num_hidden_layers=24,
-    num_attention_heads=14,
-    num_key_value_heads=2,
-    vocab_size=151_936,
-    max_position_embeddings=32_768,
-    rope_theta=1_000_000.0,
-    tie_word_embeddings=True,
-    qkv_bias=True,
-)
+NAMES = ("Llama-3.2-1B", "Qwen2.5-0.5B")
 TP, TOKENS, NEW = 2, 64, 16
+
+
+def public_config(name: str) -> LlamaConfig:
+    """The sizes that a model's public config.json has."""
+    fields = read_configs()[name]
+    return LlamaConfig.from_fields(fields | {"model_type": "qwen2" if fields["qkv_bias"] else "llama"})
 
 
 def write(folder: Path, config: LlamaConfig) -> int:
@@ -59,8 +43,6 @@ def write(folder: Path, config: LlamaConfig) -> int:
 @torch.inference_mode()
 def ours(folder: Path, ids: Tensor) -> tuple[Tensor | None, Tensor, float]:
     """Logits in float32, tokens in bfloat16, and the largest memory of this process in GB."""
-    import torch.distributed as dist
-
     logits = Llama.from_pretrained(folder)(ids)
     text = generate(Llama.from_pretrained(folder, dtype=torch.bfloat16), ids[:, :8], NEW, eos=())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -78,11 +60,12 @@ def main() -> None:
     table = Table(
         "shape", "parameters", "max |Δlogit| / max |logit|", "PCC", "top-1", "top-100", "GB a rank", "same text"
     )
-    for name, config in {"Llama-3.2-1B": LLAMA, "Qwen2.5-0.5B": QWEN}.items():
+    for name in NAMES:
         with tempfile.TemporaryDirectory() as home:
             folder = Path(home)
-            (parameters,) = run_ranks(write, 1, folder, config, record=False, timeout=600).values
-            ids = torch.randint(config.vocab_size, (1, TOKENS), generator=torch.Generator().manual_seed(1))
+            (parameters,) = run_ranks(write, 1, folder, public_config(name), record=False, timeout=600).values
+            vocab_size = LlamaConfig.from_folder(folder).vocab_size
+            ids = torch.randint(vocab_size, (1, TOKENS), generator=torch.Generator().manual_seed(1))
             (logits, text, first), (_, other, second) = run_ranks(
                 ours, TP, folder, ids, record=False, timeout=600
             ).values

@@ -19,8 +19,6 @@ from tplearn.parallel import (
     attend,
 )
 from tplearn.parallel.place import Place
-from tplearn.show.figures.ch10 import draw_open_all_reduce, draw_regions, draw_waterfall, draw_wrong_dim
-from tplearn.show.style import png_bytes
 from tplearn.show.widgets.activation_memory import AGAIN, KEPT, LAYER, draw, show, units_kept
 
 BATCH, SEQUENCE, HIDDEN, HEADS = 2, 8, 64, 4
@@ -97,13 +95,3 @@ def test_every_setting_draws_and_bad_ones_are_explained() -> None:
         draw(figure, sequence=2049)
     with pytest.raises(ValueError, match="inputs = 'lost' is not known; values that work: 'gathered again'"):
         draw(figure, inputs="lost")
-
-
-@pytest.mark.parametrize("drawing", [draw_open_all_reduce, draw_regions, draw_waterfall, draw_wrong_dim])
-def test_nothing_leaves_the_page(drawing) -> None:
-    figure = drawing()
-    png_bytes(figure)
-    page = figure.bbox
-    for text in figure.axes[0].texts:
-        extent = text.get_window_extent()
-        assert extent.x0 >= 0 and extent.x1 <= page.x1 and extent.y0 >= 0 and extent.y1 <= page.y1, text.get_text()

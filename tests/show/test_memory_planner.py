@@ -6,8 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tplearn.planning import MODELS
-from tplearn.show.figures.ch01 import draw_four_ways, draw_memory_bars, draw_memory_planner
-from tplearn.show.style import png_bytes
+from tplearn.show.figures.ch01 import draw_memory_bars
 from tplearn.show.widgets.memory_planner import BYTES, draw, memory_planner
 
 
@@ -18,16 +17,6 @@ def texts(figure: Figure) -> list[str]:
 def test_bars_show_the_numbers_of_the_chapter() -> None:
     shown = texts(draw_memory_bars())
     assert {"weights 141", "19", "weights 71", "KV cache 89", "7", "66", "33"} <= set(shown)
-
-
-@pytest.mark.parametrize("drawing", [draw_memory_bars, draw_four_ways, draw_memory_planner])
-def test_nothing_leaves_the_page(drawing) -> None:
-    figure = drawing()
-    png_bytes(figure)
-    page = figure.bbox
-    for text in figure.axes[0].texts:
-        extent = text.get_window_extent()
-        assert extent.x0 >= 0 and extent.x1 <= page.x1 and extent.y0 >= 0 and extent.y1 <= page.y1, text.get_text()
 
 
 def test_the_first_picture_in_words() -> None:

@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,6 +40,11 @@ class Mutant:
     answer: Callable[..., Any]
     says: str
     look_at: str = ""
+
+
+def mutants_of(answer: Callable[..., Any], *rows: tuple[str, str, str]) -> tuple[Mutant, ...]:
+    """A mutant for each (what is wrong, what it shows, where to look), of an answer that takes `wrong`."""
+    return tuple(Mutant(wrong, partial(answer, wrong=wrong), says, look_at) for wrong, says, look_at in rows)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """Chapter 01's exercises: count the parameters, cut them, count the KV cache, see how many sequences fit."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import torch
 
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.planning.memory import kv_cache_bytes, max_sequences, parameter_count, weight_bytes_per_rank
 from tplearn.planning.models import ModelShape
 
@@ -115,11 +113,6 @@ def fit(shape: ModelShape, tp: int, sequence: int, gpu_bytes: int, bytes_per_val
     return number * tp if wrong == "all ranks" else number
 
 
-def mutants(answer: Callable[..., int], *rows: tuple[str, str, str]) -> tuple[Mutant, ...]:
-    """A mutant for each (what is wrong, what it shows, where to look)."""
-    return tuple(Mutant(wrong, partial(answer, wrong=wrong), says, look_at) for wrong, says, look_at in rows)
-
-
 TIED = ("tied twice", "You counted a tied embedding twice. The lm_head is the embedding: one table.", "the lm_head.")
 KV_AS_QUERY = (
     "query heads",
@@ -146,14 +139,14 @@ NO_BIAS = ("no bias", "With qkv_bias the q, k and v projections have biases. You
 COUNTED = (TIED, KV_AS_QUERY, WIDTH, NO_BIAS)
 CACHED = (KV_AS_QUERY, WIDTH, NOT_CUT, BELOW, BITS)
 
-COUNTING = mutants(
+COUNTING = mutants_of(
     count,
     *COUNTED,
     ("no gate", "Your MLP has two matrices. SwiGLU has three: gate, up and down.", "the MLP."),
     ("no norms", "The norms are missing: hidden_size numbers each, two a layer, one at the end.", "the small parts."),
     ("no final norm", "The norm after the last layer is missing: you are hidden_size short.", "the end of the model."),
 )
-CUTTING = mutants(
+CUTTING = mutants_of(
     count,
     *(*COUNTED, NOT_CUT, BELOW, BITS),
     ("all divided", "You divided the whole model by tp. But norms stay, and KV heads stop at one.", "part by part."),
@@ -169,7 +162,7 @@ CUTTING = mutants(
         "vocab_size // tp.",
     ),
 )
-CACHING = mutants(
+CACHING = mutants_of(
     cache,
     *CACHED,
     ("keys only", "Your result is half the truth: you stored K without V, or V without K.", "the first factor."),
@@ -181,7 +174,7 @@ CACHING = mutants(
     ("one layer", "That is one layer's cache. Every layer has its own keys and values.", "num_hidden_layers."),
     ("one sequence", "That is one sequence's cache. Each sequence of the batch has its own.", "batch."),
 )
-FITTING = mutants(
+FITTING = mutants_of(
     fit,
     ("all ranks", "You multiplied by tp. But the ranks of a group hold parts of the same sequences.", "the last step."),
     ("weights whole", "You put the whole model on every rank. A rank keeps its share.", "tp in the weights."),

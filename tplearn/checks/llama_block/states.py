@@ -1,11 +1,8 @@
 """Exercise 11.1: the state and the shape of every tensor of half a block, with and without sequence parallelism."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 
 States = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -56,10 +53,6 @@ def _cases(generator: torch.Generator) -> list[Case]:
     return cases
 
 
-def _mutants(answer: Callable[..., States], *rows: tuple[str, str, str]) -> tuple[Mutant, ...]:
-    return tuple(Mutant(wrong, partial(answer, wrong=wrong), says, look_at) for wrong, says, look_at in rows)
-
-
 BLOCK_STATES = Exercise(
     number="11.1",
     name="block_states",
@@ -68,7 +61,7 @@ BLOCK_STATES = Exercise(
     minutes=12,
     reference=block_states,
     cases=_cases,
-    mutants=_mutants(
+    mutants=mutants_of(
         _states,
         (
             "norm sharded",

@@ -1,11 +1,8 @@
 """Exercise 10.5: the bytes of activations that one layer keeps on one rank, with and without sequence parallelism."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 
 BETWEEN = 4  # values of [s, b, h]: two norm inputs, the inputs of QKV and of the MLP
 INSIDE = 12  # Q, K, V, the projection's input; GeLU's input and output, four times as wide
@@ -50,10 +47,6 @@ def _cases(generator: torch.Generator) -> list[Case]:
     return [*cases, Case(4, (8 * pick(2, 9) + 2, 2, 64, 4, True, 2)), Case(4, (8 * pick(2, 9) + 2, 2, 64, 4, False, 2))]
 
 
-def _mutants(answer: Callable[..., int], *rows: tuple[str, str, str]) -> tuple[Mutant, ...]:
-    return tuple(Mutant(wrong, partial(answer, wrong=wrong), says, look_at) for wrong, says, look_at in rows)
-
-
 ACTIVATION_BYTES = Exercise(
     number="10.5",
     name="activation_bytes",
@@ -62,7 +55,7 @@ ACTIVATION_BYTES = Exercise(
     minutes=10,
     reference=activation_bytes,
     cases=_cases,
-    mutants=_mutants(
+    mutants=mutants_of(
         _count,
         (
             "tp cuts all",
