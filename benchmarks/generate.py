@@ -21,6 +21,7 @@ from torch import Tensor
 from tplearn import run_ranks
 from tplearn.llama import Llama
 from tplearn.parallel import KVCache, transport
+from tplearn.parallel.place import Place
 
 PROMPT, TOKENS, ROUNDS = 512, 12, 5
 Step = Callable[[Tensor], Tensor]  # new tokens [1, n] -> logits of the last one
@@ -97,7 +98,7 @@ def limits(model: Llama) -> tuple[float, float]:
     read = min(timed(numbers.sum) for _ in range(5)) / numbers.nbytes
     weights = sum(parameter.nbytes for name, parameter in model.named_parameters() if "embed" not in name)
     message = torch.ones(1, 1, CONFIG.hidden_size)
-    exchanges = [timed(lambda: transport.all_reduce(message, dist.ReduceOp.SUM, None)) for _ in range(500)]
+    exchanges = [timed(lambda: transport.all_reduce(message, dist.ReduceOp.SUM, Place.of())) for _ in range(500)]
     return read * weights, statistics.median(exchanges) * (2 * CONFIG.num_hidden_layers + 1)
 
 

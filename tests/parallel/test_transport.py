@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tplearn import Deadlock, RankDied, RankFailed, run_ranks
-from tplearn.parallel import transport
+from tplearn.parallel import reduce_from_group, transport
+from tplearn.parallel.place import Place
 from tplearn.parallel.shared_memory import BUFFER
 
 SUM, MAX = dist.ReduceOp.SUM, dist.ReduceOp.MAX
@@ -25,7 +26,7 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int
 def agree() -> None:
     """Two collectives by gloo, and then the memory is agreed."""
     for _ in range(2):
-        transport.all_reduce(torch.ones(1), SUM, None)
+        transport.all_reduce(torch.ones(1), SUM, Place.of())
 
 
 def own(sizes: list[int], dtype: torch.dtype, rank: int) -> list[torch.Tensor]:
@@ -35,14 +36,20 @@ def own(sizes: list[int], dtype: torch.dtype, rank: int) -> list[torch.Tensor]:
     return [x.abs().clamp(max=9).to(dtype) if not dtype.is_signed else x.to(dtype) for x in xs]
 
 
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """[n] → [p, n]: another part for each rank."""
+    return torch.stack([x.roll(rank) for rank in range(dist.get_world_size())])
+
+
 def exchanged(sizes: list[int], dtype: torch.dtype) -> list[list[torch.Tensor]]:
     agree()
     xs = own(sizes, dtype, dist.get_rank())
     before = [x.clone() for x in xs]
     results = [
-        [transport.all_reduce(x, SUM, None) for x in xs],
-        [transport.all_reduce(x, MAX, None) for x in xs],
-        [transport.all_gather(x, None) for x in xs],
+        [transport.all_reduce(x, SUM, Place.of()) for x in xs],
+        [transport.all_reduce(x, MAX, Place.of()) for x in xs],
+        [transport.all_gather(x, Place.of()) for x in xs],
+        [transport.reduce_scatter(turned(x), Place.of())[0] for x in xs],
     ]
     assert all(torch.equal(x, old) for x, old in zip(xs, before, strict=True))
     return results
@@ -59,7 +66,7 @@ def test_every_rank_has_the_same_bits(ranks: int, dtype: torch.dtype, sizes: lis
     run = run_ranks(exchanged, ranks, sizes, dtype)
     assert {row.transport for row in run.ledger.rows if row.index >= 2} == {"shared memory"}
     xs = [own(sizes, dtype, rank) for rank in range(ranks)]
-    for values in run.values:
+    for rank, values in enumerate(run.values):
         for number in range(len(sizes)):
             stacked = torch.stack([x[number] for x in xs])
             wide = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
@@ -69,6 +76,25 @@ def test_every_rank_has_the_same_bits(ranks: int, dtype: torch.dtype, sizes: lis
             assert torch.equal(values[0][number], total.to(dtype))
             assert torch.equal(values[1][number], stacked.amax(0) if sizes[number] else stacked[0])
             assert torch.equal(values[2][number], stacked)
+            assert torch.equal(values[3][number], total.to(dtype).roll(rank))
+
+
+def in_and_out_of_inference_mode() -> list[float]:
+    with torch.inference_mode():
+        agree()
+        first = transport.all_reduce(torch.ones(2), SUM, Place.of())
+    second = transport.all_reduce(torch.ones(2), SUM, Place.of())
+    with torch.inference_mode():
+        third = transport.all_reduce(second.clone(), SUM, Place.of())
+    leaf = torch.ones(2, requires_grad=True)
+    reduce_from_group(leaf).sum().backward()
+    return [first[0].item(), second[0].item(), third[0].item(), leaf.grad[0].item()]
+
+
+def test_a_model_that_has_generated_can_train() -> None:
+    run = run_ranks(in_and_out_of_inference_mode, 2)
+    assert run.values == [[2.0, 2.0, 4.0, 1.0]] * 2
+    assert [row.transport for row in run.ledger.rows if row.rank == 0] == ["gloo"] * 2 + ["shared memory"] * 4
 
 
 def many(calls: int) -> bool:
@@ -76,7 +102,7 @@ def many(calls: int) -> bool:
     torch.set_num_threads(1)
     rank, x = dist.get_rank(), torch.empty(16)
     return all(
-        bool((transport.all_reduce(x.fill_(call % 1000 + rank), SUM, None) == 2 * (call % 1000) + 1).all())
+        bool((transport.all_reduce(x.fill_(call % 1000 + rank), SUM, Place.of()) == 2 * (call % 1000) + 1).all())
         for call in range(calls)
     )
 
@@ -88,7 +114,7 @@ def test_a_hundred_thousand_in_a_row() -> None:
 
 def uneven() -> None:
     agree()
-    transport.all_reduce(torch.ones(3 + dist.get_rank()), SUM, None)
+    transport.all_reduce(torch.ones(3 + dist.get_rank()), SUM, Place.of())
 
 
 def test_unequal_sizes_are_refused_on_every_rank() -> None:
@@ -101,7 +127,7 @@ def early() -> None:
     agree()
     if dist.get_rank() == 0:
         return
-    transport.all_reduce(torch.ones(4), SUM, None)
+    transport.all_reduce(torch.ones(4), SUM, Place.of())
 
 
 def test_a_hang_is_explained_as_with_gloo() -> None:
@@ -115,7 +141,7 @@ def killed() -> None:
     agree()
     if dist.get_rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    transport.all_reduce(torch.ones(4), SUM, None)
+    transport.all_reduce(torch.ones(4), SUM, Place.of())
 
 
 def test_a_killed_rank_is_told_by_run_ranks() -> None:
@@ -127,12 +153,13 @@ def test_a_killed_rank_is_told_by_run_ranks() -> None:
 ALONE = """
 import os, signal, sys, time, warnings
 import torch, torch.distributed as dist
-from tplearn.parallel import transport
+from tplearn.parallel import reduce_from_group, transport
+from tplearn.parallel.place import Place
 warnings.simplefilter("always")
 rank, world, kill = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4] == "kill"
 dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=world)
 for call in range(5):
-    total = transport.all_reduce(torch.ones(4), dist.ReduceOp.SUM, None)
+    total = transport.all_reduce(torch.ones(4), dist.ReduceOp.SUM, Place.of())
 assert total.tolist() == [world] * 4
 print("memory" if next(iter(transport._agreements.values())).memory else "gloo", flush=True)
 if kill and rank == 1:
@@ -140,7 +167,7 @@ if kill and rank == 1:
 if kill:
     start = time.monotonic()
     try:
-        transport.all_reduce(torch.ones(4), dist.ReduceOp.SUM, None)
+        transport.all_reduce(torch.ones(4), dist.ReduceOp.SUM, Place.of())
     except Exception as error:
         print(type(error).__name__, error, round(time.monotonic() - start, 1), flush=True)
 """
@@ -181,7 +208,7 @@ def test_ranks_that_do_not_share_a_host_use_gloo_and_say_so_once(tmp_path: Path)
 def on_another_machine() -> None:
     transport.platform.machine = lambda: "aarch64"
     for _ in range(4):
-        transport.all_reduce(torch.ones(1), SUM, None)
+        transport.all_reduce(torch.ones(1), SUM, Place.of())
 
 
 def test_other_processors_use_gloo() -> None:

@@ -32,50 +32,69 @@ class Checkpoint:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.bytes_read = 0
-        self.files = self._files()
+        self.files: dict[str, Path] = {}  # of each tensor
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.opened: tuple[Path, safe_open] | None = None
+        self.mapped = 0  # bytes touched since a file was opened
+        for path, names in self._names().items():
+            with _open(path) as file:
+                there = set(file.keys())
+                for name in names or there:
+                    if name not in there:
+                        raise ValueError(f"{path} has no tensor {name!r}, though {INDEX} says so")
+                    self.files[name], self.shapes[name] = path, tuple(file.get_slice(name).get_shape())
 
-    def _files(self) -> dict[str, Path]:
-        """The file of each tensor."""
+    def _names(self) -> dict[Path, set[str]]:
+        """The tensors of each file; none for all that it holds."""
         index = self.folder / INDEX
-        if index.exists():
-            try:
-                files = json.loads(index.read_text())["weight_map"]
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ValueError(f"{index} is damaged: it has no weight_map ({error!r})") from None
-            for name in sorted(set(files.values())):
-                if Path(name).name != name:
-                    raise ValueError(f"{index} names the file {name!r}; only files in the same folder work")
-                if not (self.folder / name).exists():
-                    raise ValueError(f"{self.folder / name} is missing; {INDEX} names it")
-            return {tensor: self.folder / name for tensor, name in files.items()}
-        if not (self.folder / SINGLE).exists():
-            raise ValueError(f"{self.folder} has neither {SINGLE} nor {INDEX}; only safetensors is read, never pickle")
-        with _open(self.folder / SINGLE) as file:
-            return dict.fromkeys(file.keys(), self.folder / SINGLE)
+        if not index.exists():
+            if not (self.folder / SINGLE).exists():
+                raise ValueError(
+                    f"{self.folder} has neither {SINGLE} nor {INDEX}; only safetensors is read, never pickle"
+                )
+            return {self.folder / SINGLE: set()}
+        try:
+            files = json.loads(index.read_text())["weight_map"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{index} is damaged: it has no weight_map ({error!r})") from None
+        names: dict[Path, set[str]] = {}
+        for tensor, name in files.items():
+            if Path(name).name != name:
+                raise ValueError(f"{index} names the file {name!r}; only files in the same folder work")
+            if not (self.folder / name).exists():
+                raise ValueError(f"{self.folder / name} is missing; {INDEX} names it")
+            names.setdefault(self.folder / name, set()).add(tensor)
+        return names
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor, without reading it. Raises ValueError where it is not there."""
-        if name not in self.files:
+        if name not in self.shapes:
             raise ValueError(f"{self.folder} has no tensor {name!r}")
-        with _open(self.files[name]) as file:
-            if name not in file.keys():  # noqa: SIM118 (safe_open is no dictionary)
-                raise ValueError(f"{self.files[name]} has no tensor {name!r}, though {INDEX} says so")
-            return tuple(file.get_slice(name).get_shape())
+        return self.shapes[name]
 
     def read_into(self, out: Tensor, name: str, dim: int, start: int) -> None:
         """Fill `out` with the part of a tensor that begins at `start` along `dim`; any dtype becomes out's."""
-        rows = max(1, CHUNK // max(1, math.prod(out.shape[1:]) * out.element_size()))
+        rows = max(1, CHUNK // max(1, math.prod(self.shapes[name][1:]) * out.element_size()))
         for first in range(0, out.shape[0], rows):
             part = out[first : first + rows]
             begin = start + first if dim == 0 else first
             where = [slice(begin, begin + part.shape[0])]
             if dim == 1:
                 where.append(slice(start, start + out.shape[1]))
-            with _open(self.files[name]) as file:  # closed after each part, because what is mapped counts as memory
-                read = file.get_slice(name)[tuple(where)]
-                self.bytes_read += read.nbytes
-                part.copy_(read)
-                del read
+            read = self._file(self.files[name]).get_slice(name)[tuple(where)]
+            part.copy_(read)
+            self.bytes_read += read.nbytes
+            self.mapped += len(part) * math.prod(self.shapes[name][1:]) * read.element_size()
+
+    def _file(self, path: Path) -> safe_open:
+        """The file, open; anew after CHUNK bytes, because what was touched of a mapped file counts as memory."""
+        if self.opened is None or self.opened[0] != path or self.mapped > CHUNK:
+            self.opened, self.mapped = (path, _open(path)), 0
+        return self.opened[1]
+
+    def close(self) -> None:
+        """Let go of the file that is open; the next read opens it again."""
+        self.opened = None
 
 
 def _open(path: Path) -> safe_open:
@@ -125,7 +144,8 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
     plan = dict(wanted(model, model.config, checkpoint))
     for name, _, partition in list(partitions(model)):
         layer, _, own_name = name.rpartition(".")
-        parameter = nn.Parameter(torch.zeros(partition.shape, dtype=dtype, device=device))
+        parameter = nn.Parameter(torch.empty(partition.shape, dtype=dtype, device=device))
+        parameter[len(parameter) - partition.padding :] = 0
         setattr(model.get_submodule(layer), own_name, parameter)
         fill(parameter, partition, plan[name], checkpoint)
         # A sum is cheap, and finite unless something is not (or the sum itself is too large).
@@ -133,6 +153,7 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
             warnings.warn(f"{name} of {folder} has numbers that are NaN or infinite", stacklevel=2)
     if model.config.tie_word_embeddings:
         model.lm_head.tie(model.embed_tokens)
+    checkpoint.close()
     return checkpoint
 
 

@@ -19,8 +19,8 @@ from tplearn.parallel import (
     gather_from_group,
     vocab_parallel_cross_entropy,
 )
-from tplearn.parallel.collectives import Group
 from tplearn.parallel.partition import partitions
+from tplearn.parallel.place import Group
 
 
 class Block(nn.Module):

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tplearn.parallel.collectives import Group
 from tplearn.parallel.heads import QKVParallelLinear
 from tplearn.parallel.linear import RowParallelLinear
+from tplearn.parallel.place import Group
 
 
 def rotary_frequencies(head_dim: int, theta: float = 10_000.0) -> Tensor:
@@ -89,22 +89,24 @@ class ParallelAttention(nn.Module):
         self.qkv_proj = QKVParallelLinear(
             hidden_size, self.head_dim, num_heads, num_kv_heads, qkv_bias, group, sequence_parallel=sequence_parallel
         )
+        start, stop = self.qkv_proj.heads.keys
+        self.keys = stop - start  # of this rank; as many value heads
         self.o_proj = RowParallelLinear(
             num_heads * self.head_dim, hidden_size, bias=False, group=group, sequence_parallel=sequence_parallel
         )
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
         """x: [batch, seq, hidden]; cos, sin: [seq, d] of its positions; cache: of the tokens before → as x."""
-        q, k, v = (self._heads(t) for t in self.qkv_proj(x))  # [batch, seq, heads·d] → [batch, heads, seq, d]
-        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+        # [batch, seq, all·d] → [batch, all, seq, d]: query heads, then key heads, then value heads
+        y_shard = self.qkv_proj.shard(x)
+        heads = y_shard.view(*y_shard.shape[:2], -1, self.head_dim).transpose(1, 2)
+        turned, v = apply_rotary(heads[:, : -self.keys], cos, sin), heads[:, -self.keys :]
+        q, k = turned[:, : -self.keys], turned[:, -self.keys :]
         before = cache.length if cache else 0
         if cache is not None:
             k, v = cache.append(k, v)
         y = attend(q, k, v, before)
         return self.o_proj(y.transpose(1, 2).flatten(2))  # [batch, heads, seq, d] → [batch, seq, heads·d]
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, before: int = 0) -> Tensor:

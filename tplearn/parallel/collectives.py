@@ -4,27 +4,28 @@ Every function takes `group` (None: the default group) and sends nothing where t
 no `grad_output` is changed. p is the number of ranks.
 """
 
+from types import SimpleNamespace
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
 from tplearn.parallel import transport
-from tplearn.parallel.place import Place
+from tplearn.parallel.place import Group, Place
 from tplearn.simulated.sizes import require_dim, require_divisible
-
-Group = dist.ProcessGroup | None
 
 
 def copy_to_group(x: Tensor, group: Group = None) -> Tensor:
     """Megatron's f: the same x goes into every rank's own computation. Backward: all-reduce, the sum over its uses."""
     place = Place.of(group)
-    return x if place.world_size == 1 else _CopyReduce.apply(x, place, False)
+    return x if place.world_size == 1 else _call(_CopyReduce, x, place, False)
 
 
 def reduce_from_group(x: Tensor, group: Group = None) -> Tensor:
     """Megatron's g: all-reduce, the sum of the ranks' summands. Backward: each summand gets the gradient as it is."""
     place = Place.of(group)
-    return x if place.world_size == 1 else _CopyReduce.apply(x, place, True)
+    return x if place.world_size == 1 else _call(_CopyReduce, x, place, True)
 
 
 def gather_from_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
@@ -33,14 +34,14 @@ def gather_from_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
     The gathered tensor must then be used alike on every rank, as a loss is: its gradient is the same everywhere.
     """
     place, dim = Place.of(group), require_dim(dim, x.ndim)
-    return x if place.world_size == 1 else _GatherScatter.apply(x, place, dim, True)
+    return x if place.world_size == 1 else _call(_GatherScatter, x, place, dim, True)
 
 
 def scatter_to_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
     """[..., n, ...], the same on every rank → [..., n/p, ...], rank r's part along `dim`. Backward: all-gather."""
     place, dim = Place.of(group), require_dim(dim, x.ndim)
     require_divisible(f"size of dim {dim}", x.shape[dim], place.world_size)
-    return x if place.world_size == 1 else _GatherScatter.apply(x, place, dim, False)
+    return x if place.world_size == 1 else _call(_GatherScatter, x, place, dim, False)
 
 
 def gather_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
@@ -50,14 +51,21 @@ def gather_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
     so the gradients are summands.
     """
     place, dim = Place.of(group), require_dim(dim, x.ndim)
-    return x if place.world_size == 1 else _SequenceGatherScatter.apply(x, place, dim, True)
+    return x if place.world_size == 1 else _call(_SequenceGatherScatter, x, place, dim, True)
 
 
 def reduce_scatter_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
     """[batch, sequence, ...], a summand → [batch, sequence/p, ...], part r of the sum. Backward: all-gather."""
     place, dim = Place.of(group), require_dim(dim, x.ndim)
     require_divisible(f"size of dim {dim} (sequence)", x.shape[dim], place.world_size)
-    return x if place.world_size == 1 else _SequenceGatherScatter.apply(x, place, dim, False)
+    return x if place.world_size == 1 else _call(_SequenceGatherScatter, x, place, dim, False)
+
+
+def _call(function: type[Function], x: Tensor, *how: object) -> Tensor:
+    """With its backward pass; where nobody can ask for one, the forward pass alone, for a third of the time."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return function.apply(x, *how)
+    return function.forward(SimpleNamespace(), x, *how)
 
 
 class _CopyReduce(Function):
@@ -116,21 +124,19 @@ class _SequenceGatherScatter(Function):
 
 def all_reduce(x: Tensor, place: Place, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
     """A new tensor: x combined over the ranks. No gradient."""
-    return x if place.world_size == 1 else transport.all_reduce(x, op, place.group)
+    return x if place.world_size == 1 else transport.all_reduce(x, op, place)
 
 
 def all_gather(x: Tensor, dim: int, place: Place) -> Tensor:
     """A new tensor: the ranks' x side by side along `dim`, in rank order. No gradient."""
-    shards = transport.all_gather(x, place.group)
+    shards = transport.all_gather(x, place)
     return shards.movedim(0, dim).flatten(dim, dim + 1)  # [p, ..., n, ...] → [..., p, n, ...] → [..., p·n, ...]
 
 
 def reduce_scatter(x: Tensor, dim: int, place: Place) -> Tensor:
     """A new tensor: this rank's part along `dim` of the sum over the ranks. No gradient."""
     parts = x.unflatten(dim, (place.world_size, -1)).movedim(dim, 0).contiguous()  # [..., p·n, ...] → [p, ..., n, ...]
-    own = x.new_empty(parts.shape[1:])
-    dist.reduce_scatter_single(own, parts.flatten(0, 1), group=place.group)
-    return own
+    return transport.reduce_scatter(parts.flatten(0, 1), place)
 
 
 def own_slice(x: Tensor, dim: int, place: Place) -> Tensor:

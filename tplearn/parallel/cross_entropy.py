@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from tplearn.parallel.collectives import Group, all_reduce
-from tplearn.parallel.place import Place
+from tplearn.parallel.collectives import all_reduce
+from tplearn.parallel.place import Group, Place
 from tplearn.parallel.vocabulary import require_words, vocab_range
 
 REDUCTIONS = ("mean", "sum", "none")

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tplearn.parallel.collectives import Group
 from tplearn.parallel.linear import ColumnParallelLinear
 from tplearn.parallel.partition import Piece
-from tplearn.parallel.place import Place
+from tplearn.parallel.place import Group, Place
 from tplearn.simulated.sizes import divisors, require_divisible, require_rank
 
 
@@ -94,4 +93,4 @@ class QKVParallelLinear(ColumnParallelLinear):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x: [..., hidden] → q [..., heads/p·d], k and v [..., kv heads of a rank·d]."""
         sizes = [piece.size for piece in self.partitions["weight"].pieces]
-        return self._outputs(x).split(sizes, dim=-1)
+        return self.shard(x).split(sizes, dim=-1)

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.parallel.collectives import (
-    Group,
     copy_to_group,
     gather_from_group,
     gather_sequence,
@@ -16,7 +15,7 @@ from tplearn.parallel.collectives import (
 )
 from tplearn.parallel.parameters import draw_linear, make_parameters
 from tplearn.parallel.partition import Partition, Piece
-from tplearn.parallel.place import Place, require_input
+from tplearn.parallel.place import Group, Place, require_input
 from tplearn.simulated.sizes import require_divisible
 
 
@@ -72,12 +71,13 @@ class ColumnParallelLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] → [..., out/p], or [..., out] with gather_output."""
-        y_shard = self._outputs(x)
-        return gather_from_group(y_shard, -1, self.place.group) if self.gather_output else y_shard
+        y_shard = self.shard(x)
+        return gather_from_group(y_shard, -1, self.place) if self.gather_output else y_shard
 
-    def _outputs(self, x: Tensor) -> Tensor:
+    def shard(self, x: Tensor) -> Tensor:
+        """x: [..., in] → [..., out/p]: this rank's outputs, of all parts side by side."""
         require_input(x, self.in_features, self.weight, type(self).__name__)
-        x = gather_sequence(x, 1, self.place.group) if self.sequence_parallel else copy_to_group(x, self.place.group)
+        x = gather_sequence(x, 1, self.place) if self.sequence_parallel else copy_to_group(x, self.place)
         return F.linear(x, self.weight, self.bias)  # [..., in] → [..., out/p]
 
     def extra_repr(self) -> str:
@@ -117,10 +117,10 @@ class MergedColumnParallelLinear(ColumnParallelLinear):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """x: [..., in] → one [..., out[i]/p] for each part, or [..., out[i]] with gather_output."""
-        y_shards = self._outputs(x).split([piece.size for piece in self.partitions["weight"].pieces], dim=-1)
+        y_shards = self.shard(x).split([piece.size for piece in self.partitions["weight"].pieces], dim=-1)
         if not self.gather_output:
             return y_shards
-        return tuple(gather_from_group(y_shard, -1, self.place.group) for y_shard in y_shards)
+        return tuple(gather_from_group(y_shard, -1, self.place) for y_shard in y_shards)
 
 
 class RowParallelLinear(nn.Module):
@@ -168,12 +168,12 @@ class RowParallelLinear(nn.Module):
         """x: [..., in/p] (or [..., in] without input_is_parallel) → [..., out]."""
         features = self.weight.shape[1] if self.input_is_parallel else self.in_features
         require_input(x, features, self.weight, type(self).__name__)
-        x_shard = x if self.input_is_parallel else scatter_to_group(x, -1, self.place.group)
+        x_shard = x if self.input_is_parallel else scatter_to_group(x, -1, self.place)
         summand = F.linear(x_shard, self.weight)  # [..., in/p] → [..., out], of which the sum over ranks is due
         if self.sequence_parallel:
-            y = reduce_scatter_sequence(summand, 1, self.place.group)
+            y = reduce_scatter_sequence(summand, 1, self.place)
         else:
-            y = reduce_from_group(summand, self.place.group)
+            y = reduce_from_group(summand, self.place)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:

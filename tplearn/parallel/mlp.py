@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tplearn.parallel.collectives import Group
 from tplearn.parallel.linear import MergedColumnParallelLinear, RowParallelLinear
+from tplearn.parallel.place import Group
 
 
 class ParallelMLP(nn.Module):

@@ -16,11 +16,14 @@ class Place:
     group: dist.ProcessGroup | None = None
 
     @staticmethod
-    def of(group: dist.ProcessGroup | None = None) -> "Place":
+    def of(group: "Group" = None) -> "Place":
         """The place in `group`; None is the default group, and one rank alone where none is initialised.
 
+        A place is its own answer: a layer looks its group up once, not in every collective.
         Raises ValueError where this process is not in the group: `new_group` gives non-members a mere number.
         """
+        if isinstance(group, Place):
+            return group
         if not dist.is_initialized():
             if group is not None:
                 raise ValueError(f"group = {group!r}, but torch.distributed is not initialised; group = None works")
@@ -36,6 +39,9 @@ class Place:
     def __deepcopy__(self, memo: dict) -> "Place":
         """The same place: a copied layer talks to the same group, and a process group cannot be copied."""
         return self
+
+
+Group = dist.ProcessGroup | Place | None
 
 
 def require_input(x: Tensor, features: int, weight: Tensor, layer: str) -> None:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tplearn.parallel.collectives import Group, own_slice
+from tplearn.parallel.collectives import own_slice
 from tplearn.parallel.partition import Partition
-from tplearn.parallel.place import Place, require_input
+from tplearn.parallel.place import Group, Place, require_input
 from tplearn.simulated.sizes import require_dim
 
 

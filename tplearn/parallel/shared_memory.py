@@ -9,6 +9,7 @@ import os
 import select
 import time
 import weakref
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ class SharedMemory:
     blocks: one for each rank, in order. watched: a pidfd (Linux's handle of a process) for each rank.
     """
 
+    @torch.inference_mode(False)  # what is made in inference mode cannot be written outside it
     def __init__(self, rank: int, ranks: list[int], blocks: list[mmap.mmap], watched: list[int]) -> None:
         self.rank, self.ranks, self.exchanges = rank, ranks, 0
         self.words = [memoryview(block)[:HEADER].cast("q") for block in blocks]
@@ -41,6 +43,7 @@ class SharedMemory:
             [torch.frombuffer(block, dtype=torch.uint8, offset=HEADER + k * BUFFER, count=BUFFER) for k in (0, 1)]
             for block in blocks
         ]
+        self.views: dict[tuple[int, int, torch.dtype], list[Tensor]] = {}  # of the buffers, as pieces need them
         self.rank_of_handle = dict(zip(watched, ranks, strict=True))
         self.ended = select.poll()
         for peer, handle in enumerate(watched):
@@ -50,13 +53,21 @@ class SharedMemory:
 
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
         """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
-        wide = torch.float32 if x.is_floating_point() and x.element_size() < 4 else x.dtype
-        combine = COMBINE[reduce_op]
         total = torch.empty_like(x, memory_format=torch.contiguous_format)
         for own, out in zip(_pieces(x), _pieces(total), strict=True):
-            first, *others = self.exchange(own)
-            out.copy_(functools.reduce(combine, others, first.to(wide)))
+            _combine(self.exchange(own), reduce_op, out)
         return total
+
+    def reduce_scatter(self, x: Tensor, reduce_op: str) -> Tensor:
+        """[p·n, ...] → [n, ...]: on rank r part r of what all_reduce gives, to the last bit."""
+        ranks = len(self.ranks)
+        own = x.new_empty((x.shape[0] // ranks, *x.shape[1:]))
+        width = BUFFER // x.element_size() // ranks  # numbers of each rank's part in a piece
+        parts = x.contiguous().view(ranks, own.numel()).split(width, dim=1)
+        for columns, out in zip(parts, own.view(-1).split(width), strict=True):
+            pieces = self.exchange(columns.reshape(-1))
+            _combine([piece.view_as(columns)[self.rank] for piece in pieces], reduce_op, out)
+        return own
 
     def all_gather(self, x: Tensor) -> Tensor:
         """[...] → [p, ...]: every rank's x."""
@@ -71,8 +82,8 @@ class SharedMemory:
 
         Raises ValueError where another rank comes with more or fewer bytes, RankDied where it has ended.
         """
-        size, turn = piece.numel() * piece.element_size(), self.exchanges % 2
-        pieces = [buffers[turn][:size].view(piece.dtype) for buffers in self.buffers]
+        size, turn = piece.nbytes, self.exchanges % 2
+        pieces = self.views.get((turn, size, piece.dtype)) or self._view(turn, size, piece.dtype)
         pieces[self.rank].copy_(piece)
         self.exchanges += 1
         own = self.words[self.rank]
@@ -87,6 +98,12 @@ class SharedMemory:
                     "the same shape and dtype on every rank works"
                 )
         return pieces
+
+    @torch.inference_mode(False)
+    def _view(self, turn: int, size: int, dtype: torch.dtype) -> list[Tensor]:
+        views = [buffers[turn][:size].view(dtype) for buffers in self.buffers]
+        self.views[turn, size, dtype] = views
+        return views
 
     def _wait_for(self, words: memoryview) -> None:
         start = time.monotonic()
@@ -103,6 +120,19 @@ class SharedMemory:
                 raise RankTimeout(f"rank {self.ranks[self.rank]} waited {LIMIT_SECONDS:.0f} s in a collective.")
 
 
-def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+def _pieces(x: Tensor) -> Sequence[Tensor]:
     """x, flat, in pieces that fit a buffer."""
-    return x.contiguous().view(-1).split(BUFFER // x.element_size())
+    flat, fits = x.contiguous().view(-1), BUFFER // x.element_size()
+    return (flat,) if flat.numel() <= fits else flat.split(fits)
+
+
+def _combine(pieces: list[Tensor], reduce_op: str, out: Tensor) -> None:
+    """The pieces of two ranks or more, one after the other, into `out`; halves in float32."""
+    combine = COMBINE[reduce_op]
+    if out.is_floating_point() and out.element_size() < 4:
+        out.copy_(functools.reduce(combine, pieces[1:], pieces[0].float()))
+        return
+    first, second, *others = pieces
+    combine(first, second, out=out)
+    for other in others:
+        combine(out, other, out=out)

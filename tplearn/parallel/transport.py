@@ -13,19 +13,21 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import distributed_c10d
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from tplearn.parallel.place import Place
 from tplearn.parallel.shared_memory import BLOCK, TOKEN, SharedMemory
 
 REDUCE_OPS = {dist.ReduceOp.SUM: "sum", dist.ReduceOp.MAX: "max"}
-LIMIT = 1 << 27  # bytes that the ranks of a host read together, p² times the message; beyond, gloo's ring reads less
+LIMIT = 1 << 27  # bytes that the ranks of a host read together; beyond, gloo's ring reads less
 
 
 class Agreement:
     """How the ranks of a group come to share memory, without a message of their own.
 
-    An all-reduce or all-gather ends on no rank before all have begun it. So what each rank has written into the group's
-    store before one can be read after it. First each says where its block is, then whether it could map the blocks of
-    all; the third collective finds a yes from everybody, or stays with the group's backend for good.
+    An all-reduce, all-gather or reduce-scatter ends on no rank before all have begun it. So what each rank has written
+    into the group's store before one can be read after it. First each says where its block is, then whether it could
+    map the blocks of all; the third collective finds a yes from everybody, or stays with the group's backend for good.
     """
 
     def __init__(self, group: dist.ProcessGroup) -> None:
@@ -98,47 +100,79 @@ def _open_block(offer: str) -> tuple[mmap.mmap, int]:
 _agreements: WeakKeyDictionary[dist.ProcessGroup, Agreement] = WeakKeyDictionary()  # for as long as a group lives
 
 
-def _memory(x: Tensor, group: dist.ProcessGroup) -> SharedMemory | None:
-    """The memory that can carry x, where there is one. Every rank asks alike: it depends on x's kind and size only."""
-    world_size = dist.get_world_size(group)
-    if x.device.type != "cpu" or x.dtype == torch.bool or x.nbytes * world_size**2 > LIMIT:
-        return None
-    if group not in _agreements:
-        _agreements[group] = Agreement(group)
-    return _agreements[group].advance()
+def _shares(x: Tensor, read: int, group: dist.ProcessGroup) -> bool:
+    """Whether memory carries x, of which each rank reads `read` bytes.
+
+    Every rank answers alike: it depends on x's kind and size only.
+    """
+    agreement = _agreements.get(group)
+    if agreement is None:
+        agreement = _agreements[group] = Agreement(group)
+    if x.device.type != "cpu" or x.dtype == torch.bool or read * len(agreement.ranks) > LIMIT:
+        return False
+    return agreement.advance() is not None
 
 
-def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, group: dist.ProcessGroup | None) -> Tensor:
-    """A new tensor: x combined over the ranks of the group."""
-    group = group or dist.group.WORLD
-    if op in REDUCE_OPS and _memory(x, group):
-        return torch.ops.tplearn.all_reduce(x, REDUCE_OPS[op], group.group_name)
+def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, place: Place) -> Tensor:
+    """A new tensor: x combined over the ranks."""
+    group = place.group or dist.group.WORLD
+    if op in REDUCE_OPS and _shares(x, x.nbytes * place.world_size, group):
+        return _through_memory("all_reduce", group, x, REDUCE_OPS[op])
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, op=op, group=group)
     return total
 
 
-def all_gather(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+def all_gather(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p, ...]: every rank's x."""
-    group = group or dist.group.WORLD
-    if _memory(x, group):
-        return torch.ops.tplearn.all_gather(x, group.group_name)
-    gathered = x.new_empty((dist.get_world_size(group), *x.shape))
+    group = place.group or dist.group.WORLD
+    if _shares(x, x.nbytes * place.world_size, group):
+        return _through_memory("all_gather", group, x)
+    gathered = x.new_empty((place.world_size, *x.shape))
     dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=group)
     return gathered
 
 
-# Operators of torch, so that whoever watches torch's operators (the recorder of run_ranks) sees these collectives too.
+def reduce_scatter(x: Tensor, place: Place) -> Tensor:
+    """A new tensor, [p·n, ...] → [n, ...]: this rank's part of the sum over the ranks."""
+    group = place.group or dist.group.WORLD
+    if _shares(x, x.nbytes, group):
+        return _through_memory("reduce_scatter", group, x, "sum")
+    own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
+    dist.reduce_scatter_single(own, x, group=group)
+    return own
+
+
+def _through_memory(collective: str, group: dist.ProcessGroup, x: Tensor, *how: str) -> Tensor:
+    """An operator of torch, for the recorder of run_ranks and for torch's profiler, who watch those.
+
+    Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
+    """
+    if is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
+        return getattr(torch.ops.tplearn, collective).default(x, *how, group.group_name)
+    return getattr(_agreements[group].memory, collective)(x, *how)
+
+
 _operators = torch.library.Library("tplearn", "DEF")
 _operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name) -> Tensor")
+_operators.define("reduce_scatter(Tensor tensor, str reduce_op, str group_name) -> Tensor")
 _operators.define("all_gather(Tensor tensor, str group_name) -> Tensor")
+
+
+def _memory_of(group_name: str) -> SharedMemory:
+    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory
 
 
 @torch.library.impl(_operators, "all_reduce", "CPU")
 def _shared_all_reduce(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
-    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory.all_reduce(tensor, reduce_op)
+    return _memory_of(group_name).all_reduce(tensor, reduce_op)
+
+
+@torch.library.impl(_operators, "reduce_scatter", "CPU")
+def _shared_reduce_scatter(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
+    return _memory_of(group_name).reduce_scatter(tensor, reduce_op)
 
 
 @torch.library.impl(_operators, "all_gather", "CPU")
 def _shared_all_gather(tensor: Tensor, group_name: str) -> Tensor:
-    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory.all_gather(tensor)
+    return _memory_of(group_name).all_gather(tensor)

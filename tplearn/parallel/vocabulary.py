@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.parallel.collectives import (
-    Group,
     copy_to_group,
     gather_from_group,
     gather_sequence,
@@ -14,7 +13,7 @@ from tplearn.parallel.collectives import (
 )
 from tplearn.parallel.parameters import draw_linear, make_parameters
 from tplearn.parallel.partition import Partition, Piece
-from tplearn.parallel.place import Place, require_input
+from tplearn.parallel.place import Group, Place, require_input
 
 
 def vocab_range(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
@@ -84,8 +83,8 @@ class VocabParallelEmbedding(nn.Module):
             own_padding = self.padding_idx - self.start
         summand = F.embedding(own_ids, self.weight, own_padding).masked_fill(elsewhere[..., None], 0)
         if self.sequence_parallel:
-            return reduce_scatter_sequence(summand, 1, self.place.group)
-        return reduce_from_group(summand, self.place.group)
+            return reduce_scatter_sequence(summand, 1, self.place)
+        return reduce_from_group(summand, self.place)
 
 
 class ParallelLMHead(nn.Module):
@@ -135,7 +134,7 @@ class ParallelLMHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., width] → [..., ⌈words/p⌉], or [..., words] with gather_output."""
         require_input(x, self.in_features, self.weight, type(self).__name__)
-        x = gather_sequence(x, 1, self.place.group) if self.sequence_parallel else copy_to_group(x, self.place.group)
+        x = gather_sequence(x, 1, self.place) if self.sequence_parallel else copy_to_group(x, self.place)
         logits_shard = F.linear(x, self.weight, self.bias)
         padding = self.partitions["weight"].padding
         if padding:
@@ -143,7 +142,7 @@ class ParallelLMHead(nn.Module):
             logits_shard = logits_shard.masked_fill(is_padding, -torch.inf)
         if not self.gather_output:
             return logits_shard
-        return gather_from_group(logits_shard, -1, self.place.group)[..., : self.num_embeddings]
+        return gather_from_group(logits_shard, -1, self.place)[..., : self.num_embeddings]
 
 
 def word_partition(dense_shape: tuple[int, ...], place: Place) -> Partition:
