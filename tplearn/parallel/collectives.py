@@ -62,7 +62,7 @@ def reduce_scatter_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Ten
 
 
 def _call(function: type[Function], x: Tensor, *how: object) -> Tensor:
-    """With its backward pass; where nobody can ask for one, the forward pass alone, for a third of the time."""
+    """With its backward pass; where nobody can ask for one, the forward pass alone: autograd takes its time as well."""
     if torch.is_grad_enabled() and x.requires_grad:
         return function.apply(x, *how)
     return function.forward(SimpleNamespace(), x, *how)

@@ -26,7 +26,7 @@ class Picture(ipywidgets.VBox):
         self._drawn: dict[str, tuple[str, bytes | None]] = {}  # going back to a setting costs nothing
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", height="auto"))
         self.words = ipywidgets.HTML()
-        bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
+        bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1em"))
         super().__init__([bar, self.image, self.words])
         for control in controls.values():
             control.observe(self._redraw, names="value")
