@@ -1,7 +1,7 @@
 """Prefill and greedy decode of a 254 M model on 2 cores, tplearn against transformers: `python benchmarks/generate.py`.
 
 A prompt of 512 tokens, then one token at a time, float32, one thread a rank. All contestants of a table run in one
-session, in turns; a number is the median of its rounds on rank 0. Where one process works alone the other waits.
+session, in turns of a few tokens; a number is a median on rank 0. Where one process works alone the others wait.
 
 Why not nearer to the limit: norms, rotary positions and the interpreter's own work for 31 operators a layer are not
 cut, so every rank does all of it. Four ranks on two cores do it twice on each core, which is what tp 4 gives back.
@@ -26,7 +26,7 @@ from tplearn.llama import Llama
 from tplearn.parallel import KVCache, transport
 from tplearn.parallel.place import Place
 
-PROMPT, TOKENS, ROUNDS = 512, 12, 5
+PROMPT, TOKENS, BURST, ROUNDS = 512, 48, 8, 4
 Step = Callable[[Tensor], Tensor]  # new tokens [1, n] -> logits of the last one
 
 
@@ -44,34 +44,49 @@ def transformers_text(model: torch.nn.Module) -> Step:
     return lambda new: model(new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
 
 
-@torch.inference_mode()
-def write(text: Step) -> tuple[float, float]:
-    """(prefill, median decode step) in seconds."""
-    new = torch.arange(PROMPT)[None] % 1000
-    steps = []
-    for _ in range(1 + TOKENS):
-        start = time.perf_counter()
-        new = text(new).argmax(-1, keepdim=True)
-        steps.append(time.perf_counter() - start)
-    return steps[0], statistics.median(steps[1:])
+class Text:
+    """A prompt, then one token after the other; how long each took."""
+
+    def __init__(self, step: Step) -> None:
+        self.step, self.new, self.taken = step, torch.arange(PROMPT)[None] % 1000, []
+
+    @torch.inference_mode()
+    def go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            start = time.perf_counter()
+            self.new = self.step(self.new).argmax(-1, keepdim=True)
+            self.taken.append(time.perf_counter() - start)
 
 
 def turns(contestants: dict[str, tuple[Callable[[], Step], int, bool, bool]]) -> dict[str, tuple[float, float]]:
-    """Medians. A contestant: (begins a text, threads, alone on rank 0, through shared memory)."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    """Medians of (prefill, decode step). A contestant: (begins a text, threads, alone on rank 0, by shared memory).
+
+    In turns all read the prompt, and in turns they write some tokens, again and again: what else happens on the
+    machine meets all alike.
+    """
+    prefills: dict[str, list[float]] = {name: [] for name in contestants}
+    decodes: dict[str, list[float]] = {name: [] for name in contestants}
     limit = transport.LIMIT
-    for _ in range(1 + ROUNDS):  # one to warm up
-        for name, (begin, threads, alone, shared) in contestants.items():
-            dist.barrier()
-            torch.set_num_threads(threads)
-            transport.LIMIT = limit if shared else 0
-            if not alone or dist.get_rank() == 0:
-                taken[name].append(write(begin()))
-    medians = {}
-    for name, rounds in taken.items():
-        if rounds:
-            medians[name] = tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
-    return medians
+    for counts in (False, *[True] * ROUNDS):  # one round to warm up
+        texts = {name: Text(begin()) for name, (begin, *_) in contestants.items() if takes_part(contestants[name])}
+        for steps in (1, *[BURST] * (TOKENS // BURST)):
+            for name, (_, threads, _, shared) in contestants.items():
+                dist.barrier()
+                torch.set_num_threads(threads)
+                transport.LIMIT = limit if shared else 0
+                if name in texts:
+                    texts[name].go_on(steps)
+        for name, text in texts.items():
+            if counts:
+                prefills[name].append(text.taken[0])
+                decodes[name] += text.taken[1:]
+    return {name: (statistics.median(prefills[name]), statistics.median(decodes[name])) for name in texts}
+
+
+def takes_part(contestant: tuple[Callable[[], Step], int, bool, bool]) -> bool:
+    """Whether this rank does: those that work alone do so on rank 0."""
+    _, _, alone, _ = contestant
+    return not alone or dist.get_rank() == 0
 
 
 def against_transformers(folder: Path) -> tuple[dict[str, tuple[float, float]], float, float]:
