@@ -106,6 +106,7 @@ class MergedColumnParallelLinear(ColumnParallelLinear):
     ) -> None:
         self.parts = tuple(out_features)
         super().__init__(in_features, sum(self.parts), bias, gather_output, group, sequence_parallel=sequence_parallel)
+        self.sizes = [part // self.place.world_size for part in self.parts]  # of this rank's outputs
 
     def _pieces(self) -> tuple[Piece, ...]:
         pieces, start = [], 0
@@ -117,7 +118,7 @@ class MergedColumnParallelLinear(ColumnParallelLinear):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """x: [..., in] → one [..., out[i]/p] for each part, or [..., out[i]] with gather_output."""
-        y_shards = self.shard(x).split([piece.size for piece in self.partitions["weight"].pieces], dim=-1)
+        y_shards = self.shard(x).split(self.sizes, dim=-1)
         if not self.gather_output:
             return y_shards
         return tuple(gather_from_group(y_shard, -1, self.place) for y_shard in y_shards)

@@ -53,7 +53,7 @@ class SharedMemory:
 
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
         """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
-        total = torch.empty_like(x, memory_format=torch.contiguous_format)
+        total = x.new_empty(x.shape)
         for own, out in zip(_pieces(x), _pieces(total), strict=True):
             _combine(self.exchange(own), reduce_op, out)
         return total

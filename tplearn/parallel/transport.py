@@ -100,8 +100,8 @@ def _open_block(offer: str) -> tuple[mmap.mmap, int]:
 _agreements: WeakKeyDictionary[dist.ProcessGroup, Agreement] = WeakKeyDictionary()  # for as long as a group lives
 
 
-def _shares(x: Tensor, read: int, group: dist.ProcessGroup) -> bool:
-    """Whether memory carries x, of which each rank reads `read` bytes.
+def _memory(x: Tensor, read: int, group: dist.ProcessGroup) -> SharedMemory | None:
+    """The memory that carries x, where there is one; each rank reads `read` bytes.
 
     Every rank answers alike: it depends on x's kind and size only.
     """
@@ -109,15 +109,15 @@ def _shares(x: Tensor, read: int, group: dist.ProcessGroup) -> bool:
     if agreement is None:
         agreement = _agreements[group] = Agreement(group)
     if x.device.type != "cpu" or x.dtype == torch.bool or read * len(agreement.ranks) > LIMIT:
-        return False
-    return agreement.advance() is not None
+        return None
+    return agreement.advance()
 
 
 def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks."""
     group = place.group or dist.group.WORLD
-    if op in REDUCE_OPS and _shares(x, x.nbytes * place.world_size, group):
-        return _through_memory("all_reduce", group, x, REDUCE_OPS[op])
+    if op in REDUCE_OPS and (memory := _memory(x, x.nbytes * place.world_size, group)):
+        return _through(memory, "all_reduce", group, x, REDUCE_OPS[op])
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, op=op, group=group)
     return total
@@ -126,8 +126,8 @@ def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, place: Place) -> Tensor:
 def all_gather(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p, ...]: every rank's x."""
     group = place.group or dist.group.WORLD
-    if _shares(x, x.nbytes * place.world_size, group):
-        return _through_memory("all_gather", group, x)
+    if memory := _memory(x, x.nbytes * place.world_size, group):
+        return _through(memory, "all_gather", group, x)
     gathered = x.new_empty((place.world_size, *x.shape))
     dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=group)
     return gathered
@@ -136,21 +136,21 @@ def all_gather(x: Tensor, place: Place) -> Tensor:
 def reduce_scatter(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p·n, ...] → [n, ...]: this rank's part of the sum over the ranks."""
     group = place.group or dist.group.WORLD
-    if _shares(x, x.nbytes, group):
-        return _through_memory("reduce_scatter", group, x, "sum")
+    if memory := _memory(x, x.nbytes, group):
+        return _through(memory, "reduce_scatter", group, x, "sum")
     own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
     dist.reduce_scatter_single(own, x, group=group)
     return own
 
 
-def _through_memory(collective: str, group: dist.ProcessGroup, x: Tensor, *how: str) -> Tensor:
+def _through(memory: SharedMemory, collective: str, group: dist.ProcessGroup, x: Tensor, *how: str) -> Tensor:
     """An operator of torch, for the recorder of run_ranks and for torch's profiler, who watch those.
 
     Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
     """
     if is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
         return getattr(torch.ops.tplearn, collective).default(x, *how, group.group_name)
-    return getattr(_agreements[group].memory, collective)(x, *how)
+    return getattr(memory, collective)(x, *how)
 
 
 _operators = torch.library.Library("tplearn", "DEF")
