@@ -48,7 +48,8 @@ class Server:
 
     def url(self, notebook: str, workspace: str = "test") -> str:
         """The address of a notebook (a path inside the served folder), in a workspace of its own: no other tabs."""
-        return f"http://127.0.0.1:{self.port}/lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
+        page = "/".join(("lab", "workspaces", workspace, "tree", notebook))
+        return f"http://127.0.0.1:{self.port}/{page}?token={self.token}"
 
 
 @contextmanager

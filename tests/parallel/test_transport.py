@@ -197,6 +197,8 @@ def test_a_killed_peer_ends_the_wait_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_ranks_that_do_not_share_a_host_use_gloo_and_say_so_once(tmp_path: Path) -> None:
     elsewhere = ["unshare", "--pid", "--fork", "--mount-proc"]  # its own process numbers, as in another container
+    if os.geteuid() != 0:
+        elsewhere.insert(1, "--map-root-user")
     if not shutil.which("unshare") or subprocess.run([*elsewhere, "true"], check=False).returncode:
         pytest.skip("this machine does not let a test make a process namespace")
     printed = alone(tmp_path, 3, "live", {2: elsewhere})

@@ -44,7 +44,7 @@ class Checkpoint:
                         raise ValueError(f"{path} has no tensor {name!r}, though {INDEX} says so")
                     self.files[name], self.shapes[name] = path, tuple(file.get_slice(name).get_shape())
 
-    def _names(self) -> dict[Path, set[str]]:
+    def _names(self) -> dict[Path, list[str]]:
         """The tensors of each file; none for all that it holds."""
         index = self.folder / INDEX
         if not index.exists():
@@ -52,18 +52,18 @@ class Checkpoint:
                 raise ValueError(
                     f"{self.folder} has neither {SINGLE} nor {INDEX}; only safetensors is read, never pickle"
                 )
-            return {self.folder / SINGLE: set()}
+            return {self.folder / SINGLE: []}
         try:
             files = json.loads(index.read_text())["weight_map"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{index} is damaged: it has no weight_map ({error!r})") from None
-        names: dict[Path, set[str]] = {}
+        names: dict[Path, list[str]] = {}
         for tensor, name in files.items():
             if Path(name).name != name:
                 raise ValueError(f"{index} names the file {name!r}; only files in the same folder work")
             if not (self.folder / name).exists():
                 raise ValueError(f"{self.folder / name} is missing; {INDEX} names it")
-            names.setdefault(self.folder / name, set()).add(tensor)
+            names.setdefault(self.folder / name, []).append(tensor)
         return names
 
     def shape(self, name: str) -> tuple[int, ...]:

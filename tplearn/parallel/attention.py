@@ -98,7 +98,7 @@ class ParallelAttention(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
         """x: [batch, seq, hidden]; cos, sin: [seq, d] of its positions; cache: of the tokens before → as x."""
         # [batch, seq, all·d] → [batch, all, seq, d]: query heads, then key heads, then value heads
-        y_shard = self.qkv_proj.shard(x)
+        y_shard = self.qkv_proj.own_outputs(x)
         heads = y_shard.view(*y_shard.shape[:2], -1, self.head_dim).transpose(1, 2)
         turned, v = apply_rotary(heads[:, : -self.keys], cos, sin), heads[:, -self.keys :]
         q, k = turned[:, : -self.keys], turned[:, -self.keys :]

@@ -93,4 +93,4 @@ class QKVParallelLinear(ColumnParallelLinear):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x: [..., hidden] → q [..., heads/p·d], k and v [..., kv heads of a rank·d]."""
         sizes = [piece.size for piece in self.partitions["weight"].pieces]
-        return self.shard(x).split(sizes, dim=-1)
+        return self.own_outputs(x).split(sizes, dim=-1)

@@ -71,10 +71,10 @@ class ColumnParallelLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] → [..., out/p], or [..., out] with gather_output."""
-        y_shard = self.shard(x)
+        y_shard = self.own_outputs(x)
         return gather_from_group(y_shard, -1, self.place) if self.gather_output else y_shard
 
-    def shard(self, x: Tensor) -> Tensor:
+    def own_outputs(self, x: Tensor) -> Tensor:
         """x: [..., in] → [..., out/p]: this rank's outputs, of all parts side by side."""
         require_input(x, self.in_features, self.weight, type(self).__name__)
         x = gather_sequence(x, 1, self.place) if self.sequence_parallel else copy_to_group(x, self.place)
@@ -118,7 +118,7 @@ class MergedColumnParallelLinear(ColumnParallelLinear):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """x: [..., in] → one [..., out[i]/p] for each part, or [..., out[i]] with gather_output."""
-        y_shards = self.shard(x).split(self.sizes, dim=-1)
+        y_shards = self.own_outputs(x).split(self.sizes, dim=-1)
         if not self.gather_output:
             return y_shards
         return tuple(gather_from_group(y_shard, -1, self.place) for y_shard in y_shards)
