@@ -3,7 +3,7 @@
 A prompt of 512 tokens, then one token at a time, float32, one thread a rank. All contestants of a table run in one
 session, in turns of a few tokens; a number is a median on rank 0. Where one process works alone the others wait.
 
-Why not nearer to the limit: norms, rotary positions and the interpreter's own work for 31 operators a layer are not
+Why not nearer to the limit: norms, rotary positions and the interpreter's own work for some thirty operators a layer are not
 cut, so every rank does all of it. Four ranks on two cores do it twice on each core, which is what tp 4 gives back.
 """
 

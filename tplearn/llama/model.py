@@ -61,6 +61,7 @@ class Llama(nn.Module):
         self.embed_tokens = VocabParallelEmbedding(config.vocab_size, config.hidden_size, **cut)
         self.layers = nn.ModuleList([Block(config, **cut) for _ in range(config.num_hidden_layers)])
         self.norm = ParallelRMSNorm(config.hidden_size, config.rms_norm_eps, **cut)
+        self.frequencies = rope.frequencies(config)  # no buffer: they stay float32 in a model of any dtype
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, **cut)
         if config.tie_word_embeddings:
             self.lm_head.tie(self.embed_tokens)
@@ -101,7 +102,7 @@ class Llama(nn.Module):
         if length > limit:
             raise ValueError(f"{length} tokens are more than the model allows: up to {limit} work")
         x = self.embed_tokens(input_ids)
-        cos, sin = rope.tables(self.config, before, length, x)
+        cos, sin = rope.tables(self.frequencies, before, length, x)
         for number, layer in enumerate(self.layers):
             x = layer(x, cos, sin, caches[number] if caches else None)
         return self.norm(x)

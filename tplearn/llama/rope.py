@@ -26,8 +26,8 @@ def frequencies(config: LlamaConfig) -> Tensor:
     return (1 - kept) * plain / scaling.factor + kept * plain
 
 
-def tables(config: LlamaConfig, start: int, stop: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def tables(frequencies: Tensor, start: int, stop: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """cos and sin of positions start to stop, [stop − start, head_dim] each, of the device and dtype of `like`."""
     positions = torch.arange(start, stop, device=like.device)
-    cos, sin = rotary_tables(positions, config.head_dim, frequencies=frequencies(config))
+    cos, sin = rotary_tables(positions, 2 * len(frequencies), frequencies=frequencies)
     return cos.to(like.dtype), sin.to(like.dtype)

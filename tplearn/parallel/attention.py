@@ -89,8 +89,8 @@ class ParallelAttention(nn.Module):
         self.qkv_proj = QKVParallelLinear(
             hidden_size, self.head_dim, num_heads, num_kv_heads, qkv_bias, group, sequence_parallel=sequence_parallel
         )
-        start, stop = self.qkv_proj.heads.keys
-        self.keys = stop - start  # of this rank; as many value heads
+        heads = self.qkv_proj.heads
+        self.queries, self.keys = (stop - start for start, stop in (heads.queries, heads.keys))  # heads of this rank
         self.o_proj = RowParallelLinear(
             num_heads * self.head_dim, hidden_size, bias=False, group=group, sequence_parallel=sequence_parallel
         )
@@ -100,8 +100,8 @@ class ParallelAttention(nn.Module):
         # [batch, seq, all·d] → [batch, all, seq, d]: query heads, then key heads, then value heads
         y_shard = self.qkv_proj.own_outputs(x)
         heads = y_shard.view(*y_shard.shape[:2], -1, self.head_dim).transpose(1, 2)
-        turned, v = apply_rotary(heads[:, : -self.keys], cos, sin), heads[:, -self.keys :]
-        q, k = turned[:, : -self.keys], turned[:, -self.keys :]
+        turning, v = heads.split((self.queries + self.keys, self.keys), dim=1)
+        q, k = apply_rotary(turning, cos, sin).split((self.queries, self.keys), dim=1)
         before = cache.length if cache else 0
         if cache is not None:
             k, v = cache.append(k, v)

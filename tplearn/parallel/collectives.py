@@ -79,7 +79,7 @@ class _CopyReduce(Function):
     @staticmethod
     def forward(ctx, x: Tensor, place: Place, reduce: bool) -> Tensor:  # noqa: ANN001
         ctx.place, ctx.reduce = place, reduce
-        return all_reduce(x, place) if reduce else x.view_as(x)
+        return all_reduce(x, place) if reduce else x
 
     @staticmethod
     def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001

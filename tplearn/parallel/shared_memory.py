@@ -39,11 +39,11 @@ class SharedMemory:
     def __init__(self, rank: int, ranks: list[int], blocks: list[mmap.mmap], watched: list[int]) -> None:
         self.rank, self.ranks, self.exchanges = rank, ranks, 0
         self.words = [memoryview(block)[:HEADER].cast("q") for block in blocks]
-        self.buffers = [
+        buffers = [
             [torch.frombuffer(block, dtype=torch.uint8, offset=HEADER + k * BUFFER, count=BUFFER) for k in (0, 1)]
             for block in blocks
         ]
-        self.views: dict[tuple[int, int, torch.dtype], list[Tensor]] = {}  # of the buffers, as pieces need them
+        self.pieces = functools.lru_cache(maxsize=64)(functools.partial(_views, buffers))
         self.rank_of_handle = dict(zip(watched, ranks, strict=True))
         self.ended = select.poll()
         for peer, handle in enumerate(watched):
@@ -65,8 +65,7 @@ class SharedMemory:
         width = BUFFER // x.element_size() // ranks  # numbers of each rank's part in a piece
         parts = x.contiguous().view(ranks, own.numel()).split(width, dim=1)
         for columns, out in zip(parts, own.view(-1).split(width), strict=True):
-            pieces = self.exchange(columns.reshape(-1))
-            _combine([piece.view_as(columns)[self.rank] for piece in pieces], reduce_op, out)
+            _combine([piece[self.rank] for piece in self.exchange(columns)], reduce_op, out)
         return own
 
     def all_gather(self, x: Tensor) -> Tensor:
@@ -78,12 +77,12 @@ class SharedMemory:
         return gathered
 
     def exchange(self, piece: Tensor) -> list[Tensor]:
-        """piece: flat, at most BUFFER bytes → every rank's piece, as views that hold until the next exchange but one.
+        """piece: at most BUFFER bytes → every rank's piece, as views that hold until the next exchange but one.
 
         Raises ValueError where another rank comes with more or fewer bytes, RankDied where it has ended.
         """
         size, turn = piece.nbytes, self.exchanges % 2
-        pieces = self.views.get((turn, size, piece.dtype)) or self._view(turn, size, piece.dtype)
+        pieces = self.pieces(turn, piece.shape, piece.dtype)
         pieces[self.rank].copy_(piece)
         self.exchanges += 1
         own = self.words[self.rank]
@@ -98,12 +97,6 @@ class SharedMemory:
                     "the same shape and dtype on every rank works"
                 )
         return pieces
-
-    @torch.inference_mode(False)
-    def _view(self, turn: int, size: int, dtype: torch.dtype) -> list[Tensor]:
-        views = [buffers[turn][:size].view(dtype) for buffers in self.buffers]
-        self.views[turn, size, dtype] = views
-        return views
 
     def _wait_for(self, words: memoryview) -> None:
         start = time.monotonic()
@@ -120,10 +113,15 @@ class SharedMemory:
                 raise RankTimeout(f"rank {self.ranks[self.rank]} waited {LIMIT_SECONDS:.0f} s in a collective.")
 
 
+@torch.inference_mode(False)
+def _views(buffers: list[list[Tensor]], turn: int, shape: torch.Size, dtype: torch.dtype) -> list[Tensor]:
+    """The beginning of each rank's buffer as a tensor."""
+    return [of_rank[turn][: shape.numel() * dtype.itemsize].view(dtype).view(shape) for of_rank in buffers]
+
+
 def _pieces(x: Tensor) -> Sequence[Tensor]:
-    """x, flat, in pieces that fit a buffer."""
-    flat, fits = x.contiguous().view(-1), BUFFER // x.element_size()
-    return (flat,) if flat.numel() <= fits else flat.split(fits)
+    """x, where it fits a buffer; else flat and in pieces that do."""
+    return (x,) if x.nbytes <= BUFFER else x.contiguous().view(-1).split(BUFFER // x.element_size())
 
 
 def _combine(pieces: list[Tensor], reduce_op: str, out: Tensor) -> None:
