@@ -3,8 +3,9 @@
 A prompt of 512 tokens, then one token at a time, float32, one thread a rank. All contestants of a table run in one
 session, in turns of a few tokens; a number is a median on rank 0. Where one process works alone the others wait.
 
-Why not nearer to the limit: norms, rotary positions and the interpreter's own work for some thirty operators a layer are not
-cut, so every rank does all of it. Four ranks on two cores do it twice on each core, which is what tp 4 gives back.
+Why not nearer to the limit: norms, rotary positions and the interpreter's own work for some thirty operators a layer
+are not cut, so every rank does all of it, and four ranks on two cores do it twice on each core. And the fewer columns a
+row-parallel shard has, the slower one token's product reads it: the last line measures that.
 """
 
 import statistics
@@ -20,6 +21,7 @@ from peer_models import CONFIG, make_checkpoint, transformers_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.nn import functional as F
 
 from tplearn import run_ranks
 from tplearn.llama import Llama
@@ -120,6 +122,15 @@ def limits(model: Llama) -> tuple[float, float]:
     return read * weights, statistics.median(exchanges) * (2 * CONFIG.num_hidden_layers + 1)
 
 
+@torch.inference_mode()
+def reading_speed(ranks: int) -> float:
+    """GB/s at which one token's product reads o_proj's weights, cut over so many ranks; one thread."""
+    torch.set_num_threads(1)
+    x = torch.ones(1, 1, CONFIG.hidden_size // ranks)
+    weights = torch.ones(64 * ranks, CONFIG.hidden_size, x.shape[-1])  # 256 MB, far more than a cache holds
+    return weights.nbytes / 1e9 / min(timed(lambda: [F.linear(x, weight) for weight in weights]) for _ in range(5))
+
+
 def timed(work: Callable[[], object]) -> float:
     """Seconds on this rank."""
     start = time.perf_counter()
@@ -174,6 +185,8 @@ def main() -> None:
     }
     for name, ratio in ratios.items():
         console.print(f"{ratio:5.2f}×  {name}")
+    speeds = ", ".join(f"{reading_speed(ranks):.1f} ({ranks})" for ranks in (1, 2, 4))
+    console.print(f"GB/s at which o_proj's weights are read (ranks that it is cut over): {speeds}")
 
 
 if __name__ == "__main__":
