@@ -67,9 +67,15 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
 
 
-def test_importing_the_package_stays_light() -> None:
-    heavy = ("matplotlib", "ipywidgets", "IPython", "jax")
-    code = f"import sys, tplearn; print([name for name in {heavy!r} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("imports", "heavy"),
+    [
+        ("import tplearn.cli, tplearn.lab", ("torch", "numpy")),
+        ("from tplearn import run_ranks", ("matplotlib", "ipywidgets", "IPython", "jax")),
+    ],
+)
+def test_importing_stays_light(imports: str, heavy: tuple[str, ...]) -> None:
+    code = f"import sys; {imports}; print([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -156,6 +156,16 @@ def test_a_killed_parent_leaves_no_orphan() -> None:
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
+def test_a_killed_server_of_the_forks_is_told_and_started_again() -> None:
+    run_ranks(programs.add_up, 1)
+    (server,) = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+    server.suspend()  # it shall not have answered before the end comes
+    threading.Timer(0.5, server.kill).start()
+    with pytest.raises(RankDied, match="was killed before it had started rank 0"):
+        run_ranks(programs.add_up, 2)
+    assert run_ranks(programs.rank, 2).values == [0, 1]
+
+
 def test_fifty_faults_leave_nothing() -> None:
     names = ["raises", "hard_exit", "killed", "different_reduce_op", "send_recv_sizes"]
     run_ranks(programs.add_up, 2)

@@ -64,7 +64,7 @@ def test_the_report_is_all_that_is_shown(kernel: tuple[KernelManager, BlockingKe
 
 def test_the_server_of_the_forks_starts_at_import(kernel: tuple[KernelManager, BlockingKernelClient]) -> None:
     manager, client = kernel
-    run_cell(client, "import tplearn")
+    run_cell(client, "from tplearn import run_ranks")
     assert any("forkserver" in " ".join(process.cmdline()) for process in ranks_of(manager))
 
 

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tplearn.ranks import worker
+from tplearn.ranks.errors import RankDied
 
 START_METHODS = ("forkserver", "spawn")
 # By name, since they are higher floors: what ranks run most often, so that no rank pays for its import.
@@ -147,7 +148,17 @@ def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
                 output, child_output = context.Pipe(duplex=False)
                 arguments = (rank, world_size, child_events, child_output, folder)
                 process = context.Process(target=worker.main, args=arguments, name=f"rank {rank}", daemon=True)
-                process.start()
+                _start(process)
                 child_events.close()
                 child_output.close()
                 into.append(RankProcess(rank, process, events, output, folder))
+
+
+def _start(process: BaseProcess) -> None:
+    try:
+        process.start()
+    except (EOFError, ConnectionError):
+        raise RankDied(
+            f"The process that starts the ranks was killed before it had started {process.name}: is there memory "
+            "left on this machine? The next call starts a new one."
+        ) from None
