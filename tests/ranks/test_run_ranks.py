@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from tests.ranks import programs
-from tplearn import per_rank, run_ranks
+from tplearn import RankError, per_rank, run_ranks
 
 
 def test_values_by_rank_and_a_function_without_a_module() -> None:
@@ -109,6 +109,14 @@ def test_bad_timeout() -> None:
 def test_without_recorder_the_limit_is_left() -> None:
     run = run_ranks(programs.add_up, 2, record=False)
     assert run.ledger.count() == 0 and run.values[0].tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize("program", ["killed", "returns_early"])
+def test_without_recorder_nothing_is_said_of_collectives(program: str) -> None:
+    with pytest.raises(RankError) as caught:
+        run_ranks(getattr(programs, program), 2, record=False, timeout=2)
+    said = str(caught.value)
+    assert "collective" not in said and ("returned" in said or "was killed by SIGKILL, in" in said), said
 
 
 def test_a_group_that_only_its_members_make() -> None:

@@ -36,7 +36,8 @@ class RankState:
 class Judge:
     """Takes the events of all ranks and knows, after each, what they mean together."""
 
-    def __init__(self, world_size: int) -> None:
+    def __init__(self, world_size: int, recorded: bool) -> None:
+        self.recorded = recorded  # else no rank tells of its collectives
         self.ranks = [RankState() for _ in range(world_size)]
         # (group name, members) -> rank -> its rows in order
         self.groups: dict[tuple, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))

@@ -48,8 +48,8 @@ def run_ranks(
         return torchrun.run_in_group(fn, world_size, args, kwargs, record=record)
     folder = tempfile.mkdtemp(prefix="tplearn-")
     try:
-        supervisor = Supervisor(world_size, Path(folder), timeout=timeout)
-        run = supervisor.run(fn, args, kwargs, record=record, profile=profile)
+        supervisor = Supervisor(world_size, Path(folder), timeout, record)
+        run = supervisor.run(fn, args, kwargs, profile)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for warning in run.warnings:

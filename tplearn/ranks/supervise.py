@@ -25,21 +25,21 @@ SETTLE_SECONDS = 0.25  # after a fault, the time others have to say where they a
 class Supervisor:
     """One run of `world_size` ranks."""
 
-    def __init__(self, world_size: int, folder: Path, timeout: float) -> None:
+    def __init__(self, world_size: int, folder: Path, timeout: float, record: bool) -> None:
         self.world_size = world_size
         self.folder = folder
         self.timeout = timeout
-        self.judge = Judge(world_size)
+        self.judge = Judge(world_size, record)
         self.outputs = Outputs(world_size)
         self.ranks: list[RankProcess] = []
         self.values: list[object] = [None] * world_size
         self.spans: list[list] = [[] for _ in range(world_size)]
 
-    def run(self, fn: Callable, args: tuple, kwargs: dict, *, record: bool, profile: bool) -> Run:
+    def run(self, fn: Callable, args: tuple, kwargs: dict, profile: bool) -> Run:
         """Start, wait, judge. Raises RankError; re-raises KeyboardInterrupt after a report."""
         threads = max(1, _cores() // self.world_size)
         values.dump((fn, args, kwargs), self.folder / "call")
-        job = Job(dict(os.environ), cell_sources(), threads, record, profile)
+        job = Job(dict(os.environ), cell_sources(), threads, self.judge.recorded, profile)
         (self.folder / "job").write_bytes(pickle.dumps(job))
         error: RankError | None = None
         try:
@@ -154,7 +154,7 @@ class Supervisor:
             what += f", last seen in {last.op} #{last.index}"
             source, code = last.source, last.code
         elif not source:
-            what += ", before its first collective, in"
+            what += ", before its first collective, in" if self.judge.recorded else ", in"
             source, code = state.called
         self.judge.ended(rank.rank, End("died", what, source, code))
 
