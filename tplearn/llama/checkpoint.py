@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from tplearn.llama.model import Llama
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-CHUNK = 16 << 20  # bytes read at a time, beyond which a rank needs memory for its own parameters only
+CHUNK = 32 << 20  # bytes read at a time, beyond which a rank needs memory for its own parameters only
 
 
 class Checkpoint:
-    """The safetensors files of a folder. `bytes_read` counts what was read of the tensors."""
+    """The safetensors files of a folder. `bytes_read` counts what was read; `not_finite` names where NaN or ∞ was."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.bytes_read = 0
+        self.not_finite: list[str] = []
         self.files: dict[str, Path] = {}  # of each tensor
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.opened: tuple[Path, safe_open] | None = None
@@ -84,6 +85,9 @@ class Checkpoint:
             read = self._file(self.files[name]).get_slice(name)[tuple(where)]
             part.copy_(read)
             self.bytes_read += read.nbytes
+            # A sum is cheap while the numbers are at hand, and finite unless one is not (or the sum is too large).
+            if not part.sum().isfinite() and not part.isfinite().all() and name not in self.not_finite:
+                self.not_finite.append(name)
             self.mapped += len(part) * math.prod(self.shapes[name][1:]) * read.element_size()
 
     def _file(self, path: Path) -> safe_open:
@@ -148,9 +152,8 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
         parameter[len(parameter) - partition.padding :] = 0
         setattr(model.get_submodule(layer), own_name, parameter)
         fill(parameter, partition, plan[name], checkpoint)
-        # A sum is cheap, and finite unless something is not (or the sum itself is too large).
-        if not parameter.sum().isfinite() and not parameter.isfinite().all():
-            warnings.warn(f"{name} of {folder} has numbers that are NaN or infinite", stacklevel=2)
+    for name in checkpoint.not_finite:
+        warnings.warn(f"{name} of {folder} has numbers that are NaN or infinite", stacklevel=2)
     if model.config.tie_word_embeddings:
         model.lm_head.tie(model.embed_tokens)
     checkpoint.close()
