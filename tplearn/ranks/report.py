@@ -25,14 +25,14 @@ def plural(count: int) -> str:
 def status(judge: Judge, rank: int, stack: str = "") -> tuple[str, str, str, str]:
     """What a rank is doing, or how it ended."""
     state, world_size = judge.ranks[rank], len(judge.ranks)
-    after = f" after {plural(len(state.rows))}" if judge.recorded else ""
+    count = plural(len(state.rows))
     who, last = f"rank {rank}", state.rows[-1] if state.rows else None
     if state.end is not None and last is not None and GLOO_LOST_PEER in state.end.what:
         # It was waiting; that gloo noticed the other's death first is chance.
         return who, f"waits in {_numbered(last, world_size)}", last.source, last.code
     if state.end is not None:
         if state.end.kind == "return":
-            return who, f"returned{after}", state.end.source, state.end.code
+            return who, f"returned after {count}" if judge.recorded else "returned", state.end.source, state.end.code
         verb = "raised " if state.end.kind == "raise" and not state.end.what.startswith("returned ") else ""
         return who, verb + state.end.what.splitlines()[0][:200], state.end.source, state.end.code
     if state.blocked is not None:
@@ -42,7 +42,7 @@ def status(judge: Judge, rank: int, stack: str = "") -> tuple[str, str, str, str
     if stack:
         source, code = reader_line_of_stack(stack)
         if source:
-            return who, f"is running{after and ',' + after}", source, code
+            return who, f"is running, after {count}" if judge.recorded else "is running", source, code
     if last is not None:
         return who, f"is running, after {last.op} #{last.index}", last.source, last.code
     running = "is running, before its first collective" if judge.recorded else "is running"
