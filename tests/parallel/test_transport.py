@@ -1,4 +1,4 @@
-"""Collectives through shared memory: the right sums, the same bits on every rank, and what happens when a rank ends."""
+"""Which way a message takes: who agrees on shared memory, who stays with gloo, and what happens when a rank ends."""
 
 import os
 import shutil
@@ -11,72 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from tplearn import Deadlock, RankDied, RankFailed, run_ranks
+from tests.parallel.test_shared_memory import agree
+from tplearn import Deadlock, RankDied, run_ranks
 from tplearn.parallel import reduce_from_group, transport
 from tplearn.parallel.place import Place
-from tplearn.parallel.shared_memory import BUFFER
 
-SUM, MAX = dist.ReduceOp.SUM, dist.ReduceOp.MAX
-DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8]
-
-
-def agree() -> None:
-    """Two collectives by gloo, and then the memory is agreed."""
-    for _ in range(2):
-        transport.all_reduce(torch.ones(1), SUM, Place.of())
-
-
-def own(sizes: list[int], dtype: torch.dtype, rank: int) -> list[torch.Tensor]:
-    """Numbers of one rank, of very different sizes, so that the order of a sum shows in its last bits."""
-    generator = torch.Generator().manual_seed(rank)
-    xs = [torch.randn(size, generator=generator, dtype=torch.float64) * 10.0 ** (rank % 3) for size in sizes]
-    return [x.abs().clamp(max=9).to(dtype) if not dtype.is_signed else x.to(dtype) for x in xs]
-
-
-def turned(x: torch.Tensor) -> torch.Tensor:
-    """[n] → [p, n]: another part for each rank."""
-    return torch.stack([x.roll(rank) for rank in range(dist.get_world_size())])
-
-
-def exchanged(sizes: list[int], dtype: torch.dtype) -> list[list[torch.Tensor]]:
-    agree()
-    xs = own(sizes, dtype, dist.get_rank())
-    before = [x.clone() for x in xs]
-    results = [
-        [transport.all_reduce(x, SUM, Place.of()) for x in xs],
-        [transport.all_reduce(x, MAX, Place.of()) for x in xs],
-        [transport.all_gather(x, Place.of()) for x in xs],
-        [transport.reduce_scatter(turned(x), Place.of())[0] for x in xs],
-    ]
-    assert all(torch.equal(x, old) for x, old in zip(xs, before, strict=True))
-    return results
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    ranks=st.integers(2, 8),
-    dtype=st.sampled_from(DTYPES),
-    sizes=st.lists(st.integers(0, BUFFER) | st.integers(0, 40), min_size=1, max_size=4),
-)
-def test_every_rank_has_the_same_bits(ranks: int, dtype: torch.dtype, sizes: list[int]) -> None:
-    sizes = [min(size, int((transport.LIMIT / ranks**2) / dtype.itemsize)) for size in sizes]
-    run = run_ranks(exchanged, ranks, sizes, dtype)
-    assert {row.transport for row in run.ledger.rows if row.index >= 2} == {"shared memory"}
-    xs = [own(sizes, dtype, rank) for rank in range(ranks)]
-    for rank, values in enumerate(run.values):
-        for number in range(len(sizes)):
-            stacked = torch.stack([x[number] for x in xs])
-            wide = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-            total = stacked[0].to(wide)
-            for x in stacked[1:]:  # in rank order: to the last bit
-                total = total + x
-            assert torch.equal(values[0][number], total.to(dtype))
-            assert torch.equal(values[1][number], stacked.amax(0) if sizes[number] else stacked[0])
-            assert torch.equal(values[2][number], stacked)
-            assert torch.equal(values[3][number], total.to(dtype).roll(rank))
+SUM = dist.ReduceOp.SUM
 
 
 def in_and_out_of_inference_mode() -> list[float]:
@@ -95,32 +36,6 @@ def test_a_model_that_has_generated_can_train() -> None:
     run = run_ranks(in_and_out_of_inference_mode, 2)
     assert run.values == [[2.0, 2.0, 4.0, 1.0]] * 2
     assert [row.transport for row in run.ledger.rows if row.rank == 0] == ["gloo"] * 2 + ["shared memory"] * 4
-
-
-def many(calls: int) -> bool:
-    agree()
-    torch.set_num_threads(1)
-    rank, x = dist.get_rank(), torch.empty(16)
-    return all(
-        bool((transport.all_reduce(x.fill_(call % 1000 + rank), SUM, Place.of()) == 2 * (call % 1000) + 1).all())
-        for call in range(calls)
-    )
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_in_a_row() -> None:
-    assert run_ranks(many, 2, 100_000, record=False, timeout=300).values == [True, True]
-
-
-def uneven() -> None:
-    agree()
-    transport.all_reduce(torch.ones(3 + dist.get_rank()), SUM, Place.of())
-
-
-def test_unequal_sizes_are_refused_on_every_rank() -> None:
-    with pytest.raises(RankFailed, match=r"exchanges (12|16) bytes and rank \d (12|16)") as caught:
-        run_ranks(uneven, 2, record=False)
-    assert len(caught.value.tracebacks) >= 1
 
 
 def early() -> None:
