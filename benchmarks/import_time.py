@@ -1,29 +1,42 @@
-"""What `from tplearn import run_ranks` costs beside `import torch`, both in fresh interpreters of this run.
+"""What it takes to begin, beside `import torch`: the package in a notebook, and the command in a shell.
 
-python benchmarks/import_time.py [--repeats 7]
+python benchmarks/import_time.py [--repeats 5]
+
+Every number is the median of whole fresh processes of this run, in turns, so that drift meets all alike.
 """
 
 import argparse
 import statistics
 import subprocess
 import sys
+import time
 
-MEASURE = "import time; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
+PYTHON = [sys.executable, "-c"]
+COMMAND = [sys.executable, "-m", "tplearn.cli"]
+CONTESTANTS = {
+    "import torch": [*PYTHON, "import torch"],
+    "from tplearn import run_ranks": [*PYTHON, "from tplearn import run_ranks"],
+    "tplearn --help": [*COMMAND, "--help"],
+    "tplearn generate --tp 2 --tokens 8 'def '": [*COMMAND, "generate", "--tp", "2", "--tokens", "8", "def "],
+}
 
 
-def seconds(name: str) -> float:
-    done = subprocess.run([sys.executable, "-c", MEASURE.format(name=name)], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+def seconds(command: list[str]) -> float:
+    """From start to end."""
+    start = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - start
 
 
 def main() -> None:
+    """Print a line for each contestant."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    seconds("tplearn.ranks")  # fills the disk cache
-    pairs = [(seconds("torch"), seconds("tplearn.ranks")) for _ in range(repeats)]  # interleaved: drift hits both
-    torch_s, tplearn_s = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"import torch {torch_s:.2f} s, from tplearn import run_ranks {tplearn_s:.2f} s: {tplearn_s / torch_s:.2f}×")
+    rounds = [[seconds(command) for command in CONTESTANTS.values()] for _ in range(repeats + 1)]
+    medians = [statistics.median(column) for column in zip(*rounds[1:], strict=True)]  # the first fills the disk cache
+    for name, taken in zip(CONTESTANTS, medians, strict=True):
+        print(f"{taken:5.2f} s  {taken / medians[0]:5.2f}×  {name}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading", "commands")
+FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -30,10 +30,10 @@ def project_files() -> list[Path]:
 
 
 def floor_of(module: str) -> int:
-    """How high a module such as "tplearn.show.style" lives; cli, doctor and lab are the roof, `tplearn` the ground."""
+    """How high a module such as "tplearn.show.style" lives; cli, doctor and lab are the roof."""
     parts = module.split(".")
     if len(parts) == 1:
-        return 0  # tplearn/__init__.py hands over names of the lowest floor only
+        return FLOORS.index("ranks")  # tplearn/__init__.py hands over names of that floor only
     return FLOORS.index(parts[1]) if parts[1] in FLOORS else len(FLOORS)
 
 
@@ -63,14 +63,15 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     source = tmp_path / "sample.py"
     source.write_text("import os\ndef f():\n    from tplearn.show.style import INK\n    import tplearn.ranks.ledger\n")
     assert imported_modules(source) == {"tplearn.show.style", "tplearn.ranks.ledger"}
-    assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks") == 0
+    assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks")
+    assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver")
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
 
 
 @pytest.mark.parametrize(
     ("imports", "heavy"),
     [
-        ("import tplearn.cli, tplearn.lab", ("torch", "numpy")),
+        ("import tplearn.cli, tplearn.lab, tplearn.forkserver", ("torch", "numpy")),
         ("from tplearn import run_ranks", ("matplotlib", "ipywidgets", "IPython", "jax")),
     ],
 )

@@ -90,6 +90,7 @@ def generate(
     device: DeviceOption = "auto",
 ) -> None:
     """Writes on from a prompt, with a model that is cut over ranks."""
+    _prepare_ranks()
     from tplearn.commands.generate import Request, generate_text
     from tplearn.commands.group import is_first
     from tplearn.llama import TINY_LLAMA
@@ -111,6 +112,7 @@ def verify(
     device: DeviceOption = "auto",
 ) -> None:
     """Compares the logits of a model on meshes of ranks with those of one rank. Exit code 1 where they differ."""
+    _prepare_ranks()
     from rich.console import Console
 
     from tplearn.commands import tables
@@ -142,6 +144,7 @@ def train(
     device: DeviceOption = "auto",
 ) -> None:
     """Trains a tokenizer and a Llama on text, cut over ranks, and writes a Hugging Face folder."""
+    _prepare_ranks()
     from tplearn.commands.group import is_first
     from tplearn.commands.train import TINY, train_folder
     from tplearn.llama import LlamaConfig
@@ -153,6 +156,14 @@ def train(
     if is_first():
         bits = f"{told['bits_per_byte']:.2f} bits a byte of held-out text (xz -9e: {told['xz_bits_per_byte']:.2f})"
         typer.echo(f"{out}: {told['parameters']:,} parameters, {bits}")
+
+
+def _prepare_ranks() -> None:
+    """Before torch is imported here, which takes seconds, and takes them again in the server of the ranks."""
+    from tplearn.forkserver import warm_up
+
+    with _complaints():
+        warm_up(["tplearn.llama"])
 
 
 @contextlib.contextmanager

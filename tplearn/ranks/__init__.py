@@ -1,5 +1,8 @@
 """Real ranks: fresh processes for every call, their ledger, and a diagnosis where others hang."""
 
+import sys
+
+from tplearn.forkserver import warm_up
 from tplearn.ranks.errors import (
     CollectiveMismatch,
     CollectiveOrderWarning,
@@ -11,7 +14,6 @@ from tplearn.ranks.errors import (
 )
 from tplearn.ranks.launch import run_ranks
 from tplearn.ranks.ledger import Ledger, Row
-from tplearn.ranks.processes import warm_up_in_notebook
 from tplearn.ranks.run import Run, per_rank
 
 __all__ = [
@@ -29,4 +31,5 @@ __all__ = [
     "run_ranks",
 ]
 
-warm_up_in_notebook()
+if "ipykernel" in sys.modules:  # the server gets ready while the reader reads
+    warm_up()

@@ -23,7 +23,6 @@ from tplearn.ranks import values
 from tplearn.ranks.recorder import Recorder
 from tplearn.ranks.source import ReturnLine, code_line, name_line, reader_line, reader_line_of_error
 
-PRELOAD = "tplearn.ranks.preload"
 _PR_SET_PDEATHSIG = 1
 _leave = os._exit
 
