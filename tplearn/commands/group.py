@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from tplearn.ranks import run_ranks
+from tplearn.ranks.torchrun import join_group
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -24,7 +25,7 @@ def on_ranks(fn: Callable, ranks: int | None, device: str, *args: object) -> obj
     if device == "cuda" and not (started and torch.cuda.is_available()):
         raise ValueError("device = 'cuda' needs torchrun and a GPU for each rank; device = 'cpu' works here")
     if started and device == "cpu" and not dist.is_initialized():
-        dist.init_process_group("gloo")
+        join_group(gpus=False)
     if ranks is None:
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
     return run_ranks(fn, ranks, *args, record=False, timeout=math.inf).values[0]

@@ -1,5 +1,6 @@
 """The same run_ranks under torchrun: nothing is launched, the function runs in the group that is there."""
 
+import atexit
 import os
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ def run_in_group(fn: Callable, world_size: int, args: tuple, kwargs: dict, *, re
     and nobody watches for hangs here: torchrun and the backend's timeout do.
     """
     if not dist.is_initialized():
-        _join_group()
+        join_group()
     if world_size != dist.get_world_size():
         raise ValueError(
             f"world_size = {world_size} does not fit the group of {dist.get_world_size()} ranks that torchrun started; "
@@ -44,10 +45,20 @@ def run_in_group(fn: Callable, world_size: int, args: tuple, kwargs: dict, *, re
     )
 
 
-def _join_group() -> None:
+def join_group(*, gpus: bool = True) -> None:
+    """Join torchrun's group: NCCL where each rank has its own GPU, if `gpus` are wanted, gloo otherwise.
+
+    And leave it at exit: a thread of gloo that is still putting a message away when the interpreter ends aborts it.
+    """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1")):
+    if gpus and torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1")):
         torch.cuda.set_device(local_rank)
         dist.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
     else:
         dist.init_process_group("gloo")
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
