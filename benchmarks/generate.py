@@ -141,11 +141,14 @@ def timed(work: Callable[[], object]) -> float:
 def four_on_two(folder: Path) -> dict[str, tuple[float, float]]:
     """Four ranks on two cores against one."""
     alone = [dist.new_group([rank]) for rank in range(4)][dist.get_rank()]
-    cut, whole = Llama.from_pretrained(folder), Llama.from_pretrained(folder, alone) if dist.get_rank() == 0 else None
+    cut, whole, theirs = Llama.from_pretrained(folder), None, None
+    if dist.get_rank() == 0:
+        whole, theirs = Llama.from_pretrained(folder, alone), transformers_model(folder, cut=False)
     return turns(
         {
             "tplearn, tp 4 on 2 cores": (lambda: tplearn_text(cut), 1, False, True),
             "tplearn alone, 1 thread": (lambda: tplearn_text(whole), 1, True, True),
+            "transformers alone, 1 thread": (lambda: transformers_text(theirs), 1, True, True),
         }
     )
 
@@ -178,7 +181,9 @@ def main() -> None:
         "decode: transformers on 1 thread / tp 2 (aim: at least 1.4×)": taken["transformers alone, 1 thread"][1]
         / own[1],
         "decode: gloo only / shared memory": taken["tplearn, tp 2, gloo only"][1] / own[1],
-        "decode at tp 4 on 2 cores: 1 thread / tp 4 (aim: at least 1×)": four["tplearn alone, 1 thread"][1]
+        "decode at tp 4 on 2 cores: tplearn on 1 thread / tp 4 (aim: at least 1×)": four["tplearn alone, 1 thread"][1]
+        / four["tplearn, tp 4 on 2 cores"][1],
+        "decode at tp 4 on 2 cores: transformers on 1 thread / tp 4": four["transformers alone, 1 thread"][1]
         / four["tplearn, tp 4 on 2 cores"][1],
         f"decode / limit ({read * 1000:.1f} ms to read the weights, {exchange * 1000:.1f} ms to exchange)": own[1]
         / limit,
