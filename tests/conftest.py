@@ -1,11 +1,19 @@
-"""What all tests share: one closing line that says which tests Chromium would have allowed."""
+"""What all tests share: the server of the ranks, and a closing line that says which tests wanted Chromium."""
 
 import shutil
 
 import pytest
 
+from tplearn.forkserver import warm_up
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOW_TO_GET_CHROMIUM = "Chromium is missing, so the browser tests were skipped; on Debian: apt install chromium"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_with_all_loaded() -> None:
+    """One server serves all tests of a process: a command, tested first, would start one that has little loaded."""
+    warm_up()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -159,7 +159,7 @@ def train(
 
 
 def _prepare_ranks() -> None:
-    """Before torch is imported here, which takes seconds, and takes them again in the server of the ranks."""
+    """Start the server of the ranks before torch is imported here: each takes seconds to load it, side by side."""
     from tplearn.forkserver import warm_up
 
     with _complaints():

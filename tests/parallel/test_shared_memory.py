@@ -119,7 +119,6 @@ def uneven() -> None:
     transport.all_reduce(torch.ones(3 + dist.get_rank()), SUM, Place.of())
 
 
-def test_unequal_sizes_are_refused_on_every_rank() -> None:
-    with pytest.raises(RankFailed, match=r"exchanges (12|16) bytes and rank \d (12|16)") as caught:
+def test_unequal_sizes_are_refused() -> None:
+    with pytest.raises(RankFailed, match=r"exchanges 12 bytes and rank 1 16|exchanges 16 bytes and rank 0 12"):
         run_ranks(uneven, 2, record=False)
-    assert len(caught.value.tracebacks) >= 1

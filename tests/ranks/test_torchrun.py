@@ -1,4 +1,4 @@
-"""chapters/05_ring.py gives the same sums whether python starts the ranks or torchrun does."""
+"""The same file under python and under torchrun: the same sums, and a clean end."""
 
 import os
 import re
@@ -8,14 +8,24 @@ from pathlib import Path
 
 import pytest
 
+LEAVES = """
+import atexit, torch.distributed as dist
+from tplearn import run_ranks
+atexit.register(lambda: print("still in the group:", dist.is_initialized(), flush=True))  # the first is the last
+run_ranks(dist.barrier, 2)
+"""
 SCRIPT = Path(__file__).parents[2] / "chapters" / "05_ring.py"
 SUM = str([float(6 * 100 + 4 * n) for n in range(8)])  # four ranks bring n + 100 · rank
 
 
+def environment() -> dict[str, str]:
+    """The environment without what torchrun would have set in it."""
+    return {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+
+
 def sums_by_rank(command: list[str]) -> dict[int, str]:
-    """Run the file in a clean environment and read the line that each rank prints."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    """Run the file and read the line that each rank prints."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
     return {int(rank): values for rank, values in re.findall(r"rank (\d) of 4: (\[[^\]]*\])", done.stdout)}
 
@@ -28,3 +38,12 @@ def test_started_by_python() -> None:
 def test_torchrun_gives_the_same_values() -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
     assert sums_by_rank([*torchrun, str(SCRIPT)]) == sums_by_rank([sys.executable, str(SCRIPT)])
+
+
+@pytest.mark.slow
+def test_the_group_is_left_before_the_interpreter_ends(tmp_path: Path) -> None:
+    script = tmp_path / "leaves.py"
+    script.write_text(LEAVES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), check=True)
+    assert done.stdout.splitlines() == ["still in the group: False"] * 2

@@ -1,6 +1,6 @@
 """Imported once by the server that ranks are forked from, so that no rank pays for it.
 
-A fork server swallows errors of its preloads; then each rank loads torch for itself, and its error is told.
+A fork server swallows errors of its preloads; then every rank must import for itself.
 """
 
 import cloudpickle  # noqa: F401

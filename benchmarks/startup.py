@@ -1,6 +1,6 @@
 """What it takes to begin, beside `import torch`: the package in a notebook, and the command in a shell.
 
-python benchmarks/import_time.py [--repeats 5]
+python benchmarks/startup.py [--repeats 5]
 
 Every number is the median of whole fresh processes of this run, in turns, so that drift meets all alike.
 """
