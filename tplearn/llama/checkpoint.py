@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tplearn.llama.model import Llama
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-CHUNK = 32 << 20  # bytes read at a time, beyond which a rank needs memory for its own parameters only
+CHUNK = 16 << 20  # bytes read at a time, beyond which a rank needs memory for its own parameters only
 
 
 class Checkpoint:
@@ -148,7 +149,7 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
     plan = dict(wanted(model, model.config, checkpoint))
     for name, _, partition in list(partitions(model)):
         layer, _, own_name = name.rpartition(".")
-        parameter = nn.Parameter(torch.empty(partition.shape, dtype=dtype, device=device))
+        parameter = nn.Parameter(empty(partition.shape, dtype, device))
         parameter[len(parameter) - partition.padding :] = 0
         setattr(model.get_submodule(layer), own_name, parameter)
         fill(parameter, partition, plan[name], checkpoint)
@@ -158,6 +159,16 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
         model.lm_head.tie(model.embed_tokens)
     checkpoint.close()
     return checkpoint
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor without values. On the CPU its memory is asked for at once: by a fault for each page it takes longer."""
+    size = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or size == 0:
+        return torch.empty(shape, dtype=dtype, device=device)
+    at_once = getattr(mmap, "MAP_POPULATE", 0)  # Linux
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | at_once)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 def fill(parameter: Tensor, partition: Partition, parts: dict[str, int], checkpoint: Checkpoint) -> None:

@@ -17,20 +17,21 @@ from torch import Tensor
 from tplearn.ranks.errors import RankDied, RankTimeout
 
 BUFFER = 1 << 20  # bytes of a piece
-HEADER = 64  # bytes before the buffers: how many exchanges (8), the bytes of the pieces in each buffer (2 × 8), a token
+HEADER = 64  # bytes before the buffers: a tag for each buffer (2 × 8), nothing (16), a token
 TOKEN = slice(32, 64)  # random bytes, by which a block is known
+SIZE_BITS = 24  # a tag: the number of the exchange, then in so many bits the bytes of its piece
 BLOCK = HEADER + 2 * BUFFER
 SPIN_SECONDS = 0.01  # so long a waiting rank only yields its core; then it sleeps
 LIMIT_SECONDS = 1800.0  # as gloo's own
-COMBINE = {"sum": torch.add, "max": torch.maximum}
+COMBINE = {"sum": (torch.add, Tensor.add_), "max": (torch.maximum, Tensor.clamp_min_)}  # to a new tensor, in place
 
 
 class SharedMemory:
     """The memory of all ranks of a group, seen from one of them.
 
-    Each rank owns a block, which the others only read: a count of its exchanges and two buffers that take turns. A
-    rank that has announced exchange k + 1 has read all of exchange k, so its buffer of k may be written in k + 2.
-    x86-64 shows the stores of one core to all others in their order: who sees the new count sees the data.
+    Each rank owns a block, which the others only read: two buffers that take turns, and a tag for each. A rank that
+    has announced exchange k + 1 has read all of exchange k, so the buffers of k may be written in k + 2. x86-64 shows
+    the stores of one core to all others in their order: who sees the new tag sees the data.
 
     blocks: one for each rank, in order. watched: a pidfd (Linux's handle of a process) for each rank.
     """
@@ -38,7 +39,7 @@ class SharedMemory:
     @torch.inference_mode(False)  # what is made in inference mode cannot be written outside it
     def __init__(self, rank: int, ranks: list[int], blocks: list[mmap.mmap], watched: list[int]) -> None:
         self.rank, self.ranks, self.exchanges = rank, ranks, 0
-        self.words = [memoryview(block)[:HEADER].cast("q") for block in blocks]
+        self.tags = [memoryview(block)[:16].cast("q") for block in blocks]
         buffers = [
             [torch.frombuffer(block, dtype=torch.uint8, offset=HEADER + k * BUFFER, count=BUFFER) for k in (0, 1)]
             for block in blocks
@@ -53,6 +54,8 @@ class SharedMemory:
 
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
         """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
+        if x.nbytes <= BUFFER:
+            return _combine(self.exchange(x), reduce_op)
         total = x.new_empty(x.shape)
         for own, out in zip(_pieces(x), _pieces(total), strict=True):
             _combine(self.exchange(own), reduce_op, out)
@@ -81,36 +84,36 @@ class SharedMemory:
 
         Raises ValueError where another rank comes with more or fewer bytes, RankDied where it has ended.
         """
-        size, turn = piece.nbytes, self.exchanges % 2
+        turn = self.exchanges % 2
         pieces = self.pieces(turn, piece.shape, piece.dtype)
         pieces[self.rank].copy_(piece)
         self.exchanges += 1
-        own = self.words[self.rank]
-        own[1 + turn] = size
-        own[0] = self.exchanges  # last: it says that all the rest is there
-        for rank, words in zip(self.ranks, self.words, strict=True):
-            if words[0] < self.exchanges:
-                self._wait_for(words)
-            if words[1 + turn] != size:
-                raise ValueError(
-                    f"rank {self.ranks[self.rank]} exchanges {size} bytes and rank {rank} {words[1 + turn]}; "
-                    "the same shape and dtype on every rank works"
-                )
+        tag = self.exchanges << SIZE_BITS | piece.nbytes
+        self.tags[self.rank][turn] = tag  # last: it says that the piece is there
+        for peer, tags in enumerate(self.tags):
+            if tags[turn] != tag:
+                self._wait_for(peer, turn, piece.nbytes)
         return pieces
 
-    def _wait_for(self, words: memoryview) -> None:
-        start = time.monotonic()
-        while words[0] < self.exchanges:
+    def _wait_for(self, peer: int, turn: int, size: int) -> None:
+        start, own, tags = time.monotonic(), self.ranks[self.rank], self.tags[peer]
+        while tags[turn] >> SIZE_BITS < self.exchanges:
             waited = time.monotonic() - start
             if waited < SPIN_SECONDS:
                 os.sched_yield()
                 continue
             ended = self.ended.poll(1)  # sleeps for a millisecond
-            if ended and words[0] < self.exchanges:
+            if ended and tags[turn] >> SIZE_BITS < self.exchanges:
                 rank = self.rank_of_handle[ended[0][0]]
-                raise RankDied(f"rank {rank} ended while rank {self.ranks[self.rank]} waited in a collective.")
+                raise RankDied(f"rank {rank} ended while rank {own} waited in a collective.")
             if waited > LIMIT_SECONDS:
-                raise RankTimeout(f"rank {self.ranks[self.rank]} waited {LIMIT_SECONDS:.0f} s in a collective.")
+                raise RankTimeout(f"rank {own} waited {LIMIT_SECONDS:.0f} s in a collective.")
+        theirs = tags[turn] % (1 << SIZE_BITS)
+        if theirs != size:
+            raise ValueError(
+                f"rank {own} exchanges {size} bytes and rank {self.ranks[peer]} {theirs}; "
+                "the same shape and dtype on every rank works"
+            )
 
 
 @torch.inference_mode(False)
@@ -124,13 +127,15 @@ def _pieces(x: Tensor) -> Sequence[Tensor]:
     return (x,) if x.nbytes <= BUFFER else x.contiguous().view(-1).split(BUFFER // x.element_size())
 
 
-def _combine(pieces: list[Tensor], reduce_op: str, out: Tensor) -> None:
-    """The pieces of two ranks or more, one after the other, into `out`; halves in float32."""
-    combine = COMBINE[reduce_op]
-    if out.is_floating_point() and out.element_size() < 4:
-        out.copy_(functools.reduce(combine, pieces[1:], pieces[0].float()))
-        return
+def _combine(pieces: list[Tensor], reduce_op: str, out: Tensor | None = None) -> Tensor:
+    """The pieces of two ranks or more, one after the other, into `out` or a new tensor; halves in float32."""
+    dtype = pieces[0].dtype
+    if dtype.is_floating_point and dtype.itemsize < 4:
+        total = _combine([piece.float() for piece in pieces], reduce_op)
+        return total.to(dtype) if out is None else out.copy_(total)
+    combine, combine_in_place = COMBINE[reduce_op]
     first, second, *others = pieces
-    combine(first, second, out=out)
+    total = combine(first, second, out=out)
     for other in others:
-        combine(out, other, out=out)
+        combine_in_place(total, other)
+    return total

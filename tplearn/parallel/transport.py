@@ -108,7 +108,7 @@ def _memory(x: Tensor, read: int, group: dist.ProcessGroup) -> SharedMemory | No
     agreement = _agreements.get(group)
     if agreement is None:
         agreement = _agreements[group] = Agreement(group)
-    if x.device.type != "cpu" or x.dtype == torch.bool or read * len(agreement.ranks) > LIMIT:
+    if not x.is_cpu or x.dtype == torch.bool or read * len(agreement.ranks) > LIMIT:
         return None
     return agreement.advance()
 
@@ -116,8 +116,9 @@ def _memory(x: Tensor, read: int, group: dist.ProcessGroup) -> SharedMemory | No
 def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks."""
     group = place.group or dist.group.WORLD
-    if op in REDUCE_OPS and (memory := _memory(x, x.nbytes * place.world_size, group)):
-        return _through(memory, "all_reduce", group, x, REDUCE_OPS[op])
+    reduce_op = REDUCE_OPS.get(op)
+    if reduce_op and (memory := _memory(x, x.nbytes * place.world_size, group)):
+        return _through(memory, "all_reduce", group, x, reduce_op)
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, op=op, group=group)
     return total
