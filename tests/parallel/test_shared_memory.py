@@ -1,5 +1,7 @@
 """Collectives through shared memory: the right sums, the same bits on every rank, at every size, shape and dtype."""
 
+import math
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -97,6 +99,17 @@ def test_every_shape() -> None:
         assert all(torch.equal(total, a + b) for total, (a, b) in zip(sums, both, strict=True))
         assert all(torch.equal(x, torch.stack(pair)) for x, pair in zip(gathered, both[:-1], strict=True))
         assert all(torch.equal(part, (a + b).chunk(2)[rank]) for part, (a, b) in zip(parts, both[:-1], strict=True))
+
+
+def largest_beside_a_nan() -> list[list[float]]:
+    agree()
+    x = torch.tensor([float("nan") if dist.get_rank() == 2 else 1.0, float(dist.get_rank())])
+    return [transport.all_reduce(x.to(dtype), MAX, Place.of()).tolist() for dtype in (torch.float32, torch.bfloat16)]
+
+
+def test_no_rank_overlooks_a_nan() -> None:
+    for values in run_ranks(largest_beside_a_nan, 3).values:
+        assert [(math.isnan(first), second) for first, second in values] == [(True, 2.0)] * 2
 
 
 def many(calls: int) -> bool:

@@ -162,12 +162,12 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A tensor without values. On the CPU its memory is asked for at once: by a fault for each page it takes longer."""
+    """As torch.empty. On the CPU, Linux gives all pages of it in one call; one by one they take longer."""
     size = math.prod(shape) * dtype.itemsize
     if device.type != "cpu" or size == 0:
         return torch.empty(shape, dtype=dtype, device=device)
-    at_once = getattr(mmap, "MAP_POPULATE", 0)  # Linux
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | at_once)
+    all_pages = getattr(mmap, "MAP_POPULATE", 0)  # elsewhere they come one by one
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | all_pages)
     return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 

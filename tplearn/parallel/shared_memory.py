@@ -96,6 +96,7 @@ class SharedMemory:
         return pieces
 
     def _wait_for(self, peer: int, turn: int, size: int) -> None:
+        """Until the piece of `peer` is there, and has `size` bytes."""
         start, own, tags = time.monotonic(), self.ranks[self.rank], self.tags[peer]
         while tags[turn] >> SIZE_BITS < self.exchanges:
             waited = time.monotonic() - start
