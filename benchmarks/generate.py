@@ -5,7 +5,8 @@ session, in turns of a few tokens; a number is a median on rank 0. Where one pro
 
 Why not nearer to the limit: norms, rotary positions and the interpreter's own work for some thirty operators a layer
 are not cut, so every rank does all of it, and four ranks on two cores do it twice on each core. And the fewer columns a
-row-parallel shard has, the slower one token's product reads it: the last line measures that.
+row-parallel shard has, the slower one token's product reads it row by row: the last two lines measure that, and what
+`lay_out_for_decoding`, which `tplearn generate` calls after loading, makes of it.
 """
 
 import statistics
@@ -24,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tplearn import run_ranks
-from tplearn.llama import Llama
+from tplearn.llama import Llama, lay_out_for_decoding
 from tplearn.parallel import KVCache, transport
 from tplearn.parallel.place import Place
 
@@ -34,6 +35,7 @@ Step = Callable[[Tensor], Tensor]  # new tokens [1, n] -> logits of the last one
 
 def tplearn_text(model: Llama) -> Step:
     """A text that begins; each call goes on with it."""
+    lay_out_for_decoding(model)
     caches = [KVCache(PROMPT + TOKENS) for _ in model.layers]
     return lambda new: model(new, caches, last=True)[:, -1]
 
@@ -118,16 +120,17 @@ def limits(model: Llama) -> tuple[float, float]:
     read = min(timed(numbers.sum) for _ in range(5)) / numbers.nbytes
     weights = sum(parameter.nbytes for name, parameter in model.named_parameters() if "embed" not in name)
     message = torch.ones(1, 1, CONFIG.hidden_size)
-    exchanges = [timed(lambda: transport.all_reduce(message, dist.ReduceOp.SUM, Place.of())) for _ in range(500)]
+    exchanges = [timed(lambda: transport.all_reduce(message, "sum", Place.of())) for _ in range(500)]
     return read * weights, statistics.median(exchanges) * (2 * CONFIG.num_hidden_layers + 1)
 
 
 @torch.inference_mode()
-def reading_speed(ranks: int) -> float:
+def reading_speed(ranks: int, by_column: bool) -> float:
     """GB/s at which one token's product reads o_proj's weights, cut over so many ranks; one thread."""
     torch.set_num_threads(1)
-    x = torch.ones(1, 1, CONFIG.hidden_size // ranks)
-    weights = torch.ones(64 * ranks, CONFIG.hidden_size, x.shape[-1])  # 256 MB, far more than a cache holds
+    rows, columns = CONFIG.hidden_size, CONFIG.hidden_size // ranks
+    x, number = torch.ones(1, 1, columns), 64 * ranks  # 256 MB, far more than a cache holds
+    weights = torch.ones(number, columns, rows).mT if by_column else torch.ones(number, rows, columns)
     return weights.nbytes / 1e9 / min(timed(lambda: [F.linear(x, weight) for weight in weights]) for _ in range(5))
 
 
@@ -171,27 +174,25 @@ def main() -> None:
         for row in rows(part):
             table.add_row(*row)
         console.print(table)
-    own, limit = taken["tplearn, tp 2"], read + exchange
-    best = min(taken[f"{name} alone, 2 threads"][0] for name in ("tplearn", "transformers"))
+    prefill, decode = ({name: times[part] for name, times in taken.items()} for part in (0, 1))
+    best = min(prefill[f"{name} alone, 2 threads"] for name in ("tplearn", "transformers"))
+    own, limit, alone = decode["tplearn, tp 2"], read + exchange, "tplearn alone, 1 thread"
+    of_four = four["tplearn, tp 4 on 2 cores"][1]
     ratios = {
-        "prefill / fastest single process on 2 threads (aim: at most 1.05×)": own[0] / best,
-        "decode: transformers tp 2 / tplearn tp 2 (aim: at least 2.2×)": taken["transformers, tp 2"][1] / own[1],
-        "decode: tplearn on 1 thread / tp 2 (aim: at least 1.4×; 2 is the limit)": taken["tplearn alone, 1 thread"][1]
-        / own[1],
-        "decode: transformers on 1 thread / tp 2 (aim: at least 1.4×)": taken["transformers alone, 1 thread"][1]
-        / own[1],
-        "decode: gloo only / shared memory": taken["tplearn, tp 2, gloo only"][1] / own[1],
-        "decode at tp 4 on 2 cores: tplearn on 1 thread / tp 4 (aim: at least 1×)": four["tplearn alone, 1 thread"][1]
-        / four["tplearn, tp 4 on 2 cores"][1],
-        "decode at tp 4 on 2 cores: transformers on 1 thread / tp 4": four["transformers alone, 1 thread"][1]
-        / four["tplearn, tp 4 on 2 cores"][1],
-        f"decode / limit ({read * 1000:.1f} ms to read the weights, {exchange * 1000:.1f} ms to exchange)": own[1]
-        / limit,
+        "prefill / fastest single process on 2 threads (aim: at most 1.05×)": prefill["tplearn, tp 2"] / best,
+        "decode: transformers tp 2 / tplearn tp 2 (aim: at least 2.2×)": decode["transformers, tp 2"] / own,
+        "decode: tplearn on 1 thread / tp 2 (aim: at least 1.4×; 2 is the limit)": decode[alone] / own,
+        "decode: transformers on 1 thread / tp 2 (aim: at least 1.4×)": decode["transformers alone, 1 thread"] / own,
+        "decode: gloo only / shared memory": decode["tplearn, tp 2, gloo only"] / own,
+        "decode at tp 4 on 2 cores: tplearn on 1 thread / tp 4 (aim: at least 1×)": four[alone][1] / of_four,
+        "decode at tp 4 on 2 cores: transformers on 1 thread / tp 4": four["transformers alone, 1 thread"][1] / of_four,
+        f"decode / limit ({read * 1000:.1f} ms to read the weights, {exchange * 1000:.1f} ms to exchange)": own / limit,
     }
     for name, ratio in ratios.items():
         console.print(f"{ratio:5.2f}×  {name}")
-    speeds = ", ".join(f"{reading_speed(ranks):.1f} ({ranks})" for ranks in (1, 2, 4))
-    console.print(f"GB/s at which o_proj's weights are read (ranks that it is cut over): {speeds}")
+    for by_column, word in ((False, "row by row"), (True, "column by column")):
+        speeds = ", ".join(f"{reading_speed(ranks, by_column):.1f} ({ranks})" for ranks in (1, 2, 4))
+        console.print(f"GB/s, o_proj's weights read {word} (ranks that it is cut over): {speeds}")
 
 
 if __name__ == "__main__":

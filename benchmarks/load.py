@@ -23,7 +23,7 @@ from torch import nn
 from tplearn import run_ranks
 from tplearn.llama import Llama
 
-TP, ROUNDS = 2, 5
+TP, ROUNDS = 2, 9
 LOADERS = {"tplearn": Llama.from_pretrained, "transformers": lambda folder: transformers_model(folder, cut=True)}
 
 

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from tplearn.commands.group import on_ranks, own_device, synchronize
 from tplearn.commands.progress import progress, terminal
-from tplearn.llama import Llama, LlamaConfig, generate, load_tokenizer
+from tplearn.llama import Llama, LlamaConfig, generate, lay_out_for_decoding, load_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
@@ -58,6 +58,7 @@ def generate_text(folder: Path, request: Request, tp: int | None, dtype: str, de
 def _on_ranks(folder: Path, request: Request, tokens: list[int], dtype: torch.dtype, screen: str | None) -> Answer:
     device = own_device()
     model = Llama.from_pretrained(folder, dtype=dtype, device=device)
+    lay_out_for_decoding(model)
     tokenizer = load_tokenizer(folder)
     times = [time.perf_counter()]
     with progress("generating", request.max_new_tokens, screen, lines=False) as show:

@@ -87,7 +87,7 @@ class Checkpoint:
             part.copy_(read)
             self.bytes_read += read.nbytes
             # A sum is cheap while the numbers are at hand, and finite unless one is not (or the sum is too large).
-            if not part.sum().isfinite() and not part.isfinite().all() and name not in self.not_finite:
+            if not math.isfinite(part.sum()) and not part.isfinite().all() and name not in self.not_finite:
                 self.not_finite.append(name)
             self.mapped += len(part) * math.prod(self.shapes[name][1:]) * read.element_size()
 
@@ -150,7 +150,8 @@ def load(model: Llama, folder: str | Path, dtype: torch.dtype, device: torch.dev
     for name, _, partition in list(partitions(model)):
         layer, _, own_name = name.rpartition(".")
         parameter = nn.Parameter(empty(partition.shape, dtype, device))
-        parameter[len(parameter) - partition.padding :] = 0
+        if partition.padding:
+            parameter[-partition.padding :] = 0
         setattr(model.get_submodule(layer), own_name, parameter)
         fill(parameter, partition, plan[name], checkpoint)
     for name in checkpoint.not_finite:

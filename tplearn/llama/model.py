@@ -20,7 +20,7 @@ from tplearn.parallel import (
     vocab_parallel_cross_entropy,
 )
 from tplearn.parallel.partition import partitions
-from tplearn.parallel.place import Group
+from tplearn.parallel.place import Group, Place
 
 
 class Block(nn.Module):
@@ -56,8 +56,8 @@ class Llama(nn.Module):
 
     def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
         super().__init__()
-        self.config, self.group, self.sequence_parallel = config, group, sequence_parallel
-        cut = {"group": group, "sequence_parallel": sequence_parallel}
+        self.config, self.place, self.sequence_parallel = config, Place.of(group), sequence_parallel
+        cut = {"group": self.place, "sequence_parallel": sequence_parallel}
         self.embed_tokens = VocabParallelEmbedding(config.vocab_size, config.hidden_size, **cut)
         self.layers = nn.ModuleList([Block(config, **cut) for _ in range(config.num_hidden_layers)])
         self.norm = ParallelRMSNorm(config.hidden_size, config.rms_norm_eps, **cut)
@@ -86,13 +86,13 @@ class Llama(nn.Module):
         """
         x = self.hidden(input_ids, caches)
         logits_shard = self.lm_head(x[:, -1:] if last else x)
-        return gather_from_group(logits_shard, -1, self.group)[..., : self.config.vocab_size]
+        return gather_from_group(logits_shard, -1, self.place)[..., : self.config.vocab_size]
 
     def loss(self, input_ids: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
         """Mean cross-entropy of targets [batch, seq]; no rank ever has the whole logits."""
         logits_shard = self.lm_head(self.hidden(input_ids))
         return vocab_parallel_cross_entropy(
-            logits_shard, targets, vocab_size=self.config.vocab_size, ignore_index=ignore_index, group=self.group
+            logits_shard, targets, vocab_size=self.config.vocab_size, ignore_index=ignore_index, group=self.place
         )
 
     def hidden(self, input_ids: Tensor, caches: list[KVCache] | None = None) -> Tensor:

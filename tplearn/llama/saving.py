@@ -26,7 +26,7 @@ def save(model: Llama, folder: str | Path, max_file_bytes: int) -> None:
     if max_file_bytes < 1:
         raise ValueError(f"max_file_bytes = {max_file_bytes}; sizes from 1 work")
     folder = Path(folder)
-    place = model.embed_tokens.place
+    place = model.place
     files = _plan(model, max_file_bytes)
     weight_map: dict[str, str] = {}
     if place.rank == 0:

@@ -34,7 +34,7 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x: [batch, heads, seq, d]; cos, sin: [seq, d] → the same, each pair (i, i + d/2) turned by its angle."""
     left, right = x.chunk(2, dim=-1)
     turned = torch.cat([-right, left], dim=-1)
-    return x * cos.to(x.dtype) + turned * sin.to(x.dtype)
+    return torch.addcmul(x * cos.to(x.dtype), turned, sin.to(x.dtype))
 
 
 class KVCache:
@@ -100,8 +100,8 @@ class ParallelAttention(nn.Module):
         # [batch, seq, all·d] → [batch, all, seq, d]: query heads, then key heads, then value heads
         y_shard = self.qkv_proj.own_outputs(x)
         heads = y_shard.view(*y_shard.shape[:2], -1, self.head_dim).transpose(1, 2)
-        turning, v = heads.split((self.queries + self.keys, self.keys), dim=1)
-        q, k = apply_rotary(turning, cos, sin).split((self.queries, self.keys), dim=1)
+        turning, v = heads.split_with_sizes((self.queries + self.keys, self.keys), dim=1)
+        q, k = apply_rotary(turning, cos, sin).split_with_sizes((self.queries, self.keys), dim=1)
         before = cache.length if cache else 0
         if cache is not None:
             k, v = cache.append(k, v)

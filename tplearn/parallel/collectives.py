@@ -4,10 +4,7 @@ Every function takes `group` (None: the default group) and sends nothing where t
 no `grad_output` is changed. p is the number of ranks.
 """
 
-from types import SimpleNamespace
-
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
@@ -19,13 +16,17 @@ from tplearn.simulated.sizes import require_dim, require_divisible
 def copy_to_group(x: Tensor, group: Group = None) -> Tensor:
     """Megatron's f: the same x goes into every rank's own computation. Backward: all-reduce, the sum over its uses."""
     place = Place.of(group)
-    return x if place.world_size == 1 else _call(_CopyReduce, x, place, False)
+    if place.world_size == 1:
+        return x
+    return _CopyReduce.apply(x, place, False) if _wants_gradient(x) else x
 
 
 def reduce_from_group(x: Tensor, group: Group = None) -> Tensor:
     """Megatron's g: all-reduce, the sum of the ranks' summands. Backward: each summand gets the gradient as it is."""
     place = Place.of(group)
-    return x if place.world_size == 1 else _call(_CopyReduce, x, place, True)
+    if place.world_size == 1:
+        return x
+    return _CopyReduce.apply(x, place, True) if _wants_gradient(x) else all_reduce(x, place)
 
 
 def gather_from_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
@@ -34,14 +35,18 @@ def gather_from_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
     The gathered tensor must then be used alike on every rank, as a loss is: its gradient is the same everywhere.
     """
     place, dim = Place.of(group), require_dim(dim, x.ndim)
-    return x if place.world_size == 1 else _call(_GatherScatter, x, place, dim, True)
+    if place.world_size == 1:
+        return x
+    return _GatherScatter.apply(x, place, dim, True) if _wants_gradient(x) else all_gather(x, dim, place)
 
 
 def scatter_to_group(x: Tensor, dim: int = -1, group: Group = None) -> Tensor:
     """[..., n, ...], the same on every rank → [..., n/p, ...], rank r's part along `dim`. Backward: all-gather."""
     place, dim = Place.of(group), require_dim(dim, x.ndim)
     require_divisible(f"size of dim {dim}", x.shape[dim], place.world_size)
-    return x if place.world_size == 1 else _call(_GatherScatter, x, place, dim, False)
+    if place.world_size == 1:
+        return x
+    return _GatherScatter.apply(x, place, dim, False) if _wants_gradient(x) else own_slice(x, dim, place)
 
 
 def gather_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
@@ -51,21 +56,23 @@ def gather_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
     so the gradients are summands.
     """
     place, dim = Place.of(group), require_dim(dim, x.ndim)
-    return x if place.world_size == 1 else _call(_SequenceGatherScatter, x, place, dim, True)
+    if place.world_size == 1:
+        return x
+    return _SequenceGatherScatter.apply(x, place, dim, True) if _wants_gradient(x) else all_gather(x, dim, place)
 
 
 def reduce_scatter_sequence(x: Tensor, dim: int = 1, group: Group = None) -> Tensor:
     """[batch, sequence, ...], a summand → [batch, sequence/p, ...], part r of the sum. Backward: all-gather."""
     place, dim = Place.of(group), require_dim(dim, x.ndim)
     require_divisible(f"size of dim {dim} (sequence)", x.shape[dim], place.world_size)
-    return x if place.world_size == 1 else _call(_SequenceGatherScatter, x, place, dim, False)
+    if place.world_size == 1:
+        return x
+    return _SequenceGatherScatter.apply(x, place, dim, False) if _wants_gradient(x) else reduce_scatter(x, dim, place)
 
 
-def _call(function: type[Function], x: Tensor, *how: object) -> Tensor:
-    """With its backward pass; where nobody can ask for one, the forward pass alone: autograd takes its time as well."""
-    if torch.is_grad_enabled() and x.requires_grad:
-        return function.apply(x, *how)
-    return function.forward(SimpleNamespace(), x, *how)
+def _wants_gradient(x: Tensor) -> bool:
+    """Whether a backward pass can follow. Where none can, the collective goes around autograd, which takes time."""
+    return torch.is_grad_enabled() and x.requires_grad
 
 
 class _CopyReduce(Function):
@@ -122,9 +129,9 @@ class _SequenceGatherScatter(Function):
         return _SequenceGatherScatter.apply(grad_output, ctx.place, ctx.dim, not ctx.gather), None, None, None
 
 
-def all_reduce(x: Tensor, place: Place, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
-    """A new tensor: x combined over the ranks. No gradient."""
-    return x if place.world_size == 1 else transport.all_reduce(x, op, place)
+def all_reduce(x: Tensor, place: Place, reduce_op: str = "sum") -> Tensor:
+    """A new tensor: x combined over the ranks, "sum" or "max". No gradient."""
+    return x if place.world_size == 1 else transport.all_reduce(x, reduce_op, place)
 
 
 def all_gather(x: Tensor, dim: int, place: Place) -> Tensor:

@@ -1,6 +1,5 @@
 """Cross-entropy of logits that are cut by words: a maximum and two sums cross the wire, never the logits."""
 
-import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -77,7 +76,7 @@ class _VocabParallelCrossEntropy(Function):
     ):
         size = own[1] - own[0]
         z = logits_shard.float() if logits_shard.dtype.itemsize < 4 else logits_shard
-        z = z - all_reduce(z.amax(-1), place, dist.ReduceOp.MAX)[..., None]
+        z = z - all_reduce(z.amax(-1), place, "max")[..., None]
         exp = z.exp()
         total = all_reduce(exp.sum(-1), place)
         elsewhere = (targets < own[0]) | (targets >= own[1])

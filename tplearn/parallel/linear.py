@@ -118,7 +118,7 @@ class MergedColumnParallelLinear(ColumnParallelLinear):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """x: [..., in] → one [..., out[i]/p] for each part, or [..., out[i]] with gather_output."""
-        y_shards = self.own_outputs(x).split(self.sizes, dim=-1)
+        y_shards = self.own_outputs(x).split_with_sizes(self.sizes, dim=-1)
         if not self.gather_output:
             return y_shards
         return tuple(gather_from_group(y_shard, -1, self.place) for y_shard in y_shards)

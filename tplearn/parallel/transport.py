@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from tplearn.parallel.place import Place
 from tplearn.parallel.shared_memory import BLOCK, TOKEN, SharedMemory
 
-REDUCE_OPS = {dist.ReduceOp.SUM: "sum", dist.ReduceOp.MAX: "max"}
+REDUCE_OPS = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}
 LIMIT = 1 << 27  # bytes that the ranks of a host read together; beyond, gloo's ring reads less
 
 
@@ -33,15 +33,14 @@ class Agreement:
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.store, self.backend = group.get_group_store(), dist.get_backend(group)
         self.rank, self.ranks = dist.get_rank(group), dist.get_process_group_ranks(group)
-        self.memory: SharedMemory | None = None
+        self.memory: SharedMemory | None = None  # from when all have agreed on it
+        self.mapped: SharedMemory | None = None
         self.file = -1
         self.steps: list[Callable[[], None]] = [self._offer, self._map, self._decide]
 
-    def advance(self) -> SharedMemory | None:
-        """Called before each collective that could use the memory. Returns the memory once all have agreed on it."""
-        if self.steps:
-            self.steps.pop(0)()
-        return None if self.steps else self.memory
+    def advance(self) -> None:
+        """Called before each collective that could use the memory, until no step is left."""
+        self.steps.pop(0)()
 
     def _offer(self) -> None:
         """Make this rank's block: nameless memory, which the system frees with the last process that has it open."""
@@ -63,17 +62,16 @@ class Agreement:
         except (OSError, ValueError) as error:
             ours, theirs = self.ranks[self.rank], self.ranks[rank]
             return self._say("map", f"rank {ours} cannot use the memory of rank {theirs}: {error}")
-        self.memory = SharedMemory(self.rank, self.ranks, blocks, handles)
+        self.mapped = SharedMemory(self.rank, self.ranks, blocks, handles)
         self._say("map", "")
 
     def _decide(self) -> None:
         if self.file >= 0:
             os.close(self.file)
         refused = next(filter(None, (self._said("map", rank) for rank in range(len(self.ranks)))), None)
-        if refused:
-            self.memory = None
-            if self.rank == 0:
-                warnings.warn(f"Small messages travel by {self.backend}: {refused}", stacklevel=2)
+        self.memory, self.mapped = None if refused else self.mapped, None
+        if refused and self.rank == 0:
+            warnings.warn(f"Small messages travel by {self.backend}: {refused}", stacklevel=2)
 
     def _say(self, key: str, text: str) -> None:
         self.store.set(f"tplearn/{key}/{self.rank}", text)
@@ -100,64 +98,68 @@ def _open_block(offer: str) -> tuple[mmap.mmap, int]:
 _agreements: WeakKeyDictionary[dist.ProcessGroup, Agreement] = WeakKeyDictionary()  # for as long as a group lives
 
 
-def _memory(x: Tensor, read: int, group: dist.ProcessGroup) -> SharedMemory | None:
+def _memory(x: Tensor, read: int, place: Place) -> SharedMemory | None:
     """The memory that carries x, where there is one; each rank reads `read` bytes.
 
     Every rank answers alike: it depends on x's kind and size only.
     """
+    group = place.group or dist.group.WORLD
     agreement = _agreements.get(group)
     if agreement is None:
         agreement = _agreements[group] = Agreement(group)
-    if not x.is_cpu or x.dtype == torch.bool or read * len(agreement.ranks) > LIMIT:
+    if not x.is_cpu or x.dtype == torch.bool or read * place.world_size > LIMIT:
         return None
-    return agreement.advance()
+    if agreement.steps:
+        agreement.advance()
+    return agreement.memory
 
 
-def all_reduce(x: Tensor, op: dist.ReduceOp.RedOpType, place: Place) -> Tensor:
-    """A new tensor: x combined over the ranks."""
-    group = place.group or dist.group.WORLD
-    reduce_op = REDUCE_OPS.get(op)
-    if reduce_op and (memory := _memory(x, x.nbytes * place.world_size, group)):
-        return _through(memory, "all_reduce", group, x, reduce_op)
-    total = x.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total, op=op, group=group)
-    return total
+def _watched() -> bool:
+    """Whether the recorder of run_ranks or torch's profiler wants to see operators of torch.
+
+    Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
+    """
+    return is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled()
+
+
+def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
+    """A new tensor: x combined over the ranks, "sum" or "max"."""
+    memory = _memory(x, x.nbytes * place.world_size, place)
+    if memory is None:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total, op=REDUCE_OPS[reduce_op], group=place.group)
+        return total
+    return torch.ops.tplearn.all_reduce(x, reduce_op, _name(place)) if _watched() else memory.all_reduce(x, reduce_op)
 
 
 def all_gather(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p, ...]: every rank's x."""
-    group = place.group or dist.group.WORLD
-    if memory := _memory(x, x.nbytes * place.world_size, group):
-        return _through(memory, "all_gather", group, x)
-    gathered = x.new_empty((place.world_size, *x.shape))
-    dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=group)
-    return gathered
+    memory = _memory(x, x.nbytes * place.world_size, place)
+    if memory is None:
+        gathered = x.new_empty((place.world_size, *x.shape))
+        dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=place.group)
+        return gathered
+    return torch.ops.tplearn.all_gather(x, _name(place)) if _watched() else memory.all_gather(x)
 
 
 def reduce_scatter(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p·n, ...] → [n, ...]: this rank's part of the sum over the ranks."""
-    group = place.group or dist.group.WORLD
-    if memory := _memory(x, x.nbytes, group):
-        return _through(memory, "reduce_scatter", group, x, "sum")
-    own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
-    dist.reduce_scatter_single(own, x, group=group)
-    return own
-
-
-def _through(memory: SharedMemory, collective: str, group: dist.ProcessGroup, x: Tensor, *how: str) -> Tensor:
-    """An operator of torch, for the recorder of run_ranks and for torch's profiler, who watch those.
-
-    Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
-    """
-    if is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
-        return getattr(torch.ops.tplearn, collective).default(x, *how, group.group_name)
-    return getattr(memory, collective)(x, *how)
+    memory = _memory(x, x.nbytes, place)
+    if memory is None:
+        own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
+        dist.reduce_scatter_single(own, x, group=place.group)
+        return own
+    return torch.ops.tplearn.reduce_scatter(x, "sum", _name(place)) if _watched() else memory.reduce_scatter(x, "sum")
 
 
 _operators = torch.library.Library("tplearn", "DEF")
 _operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name) -> Tensor")
 _operators.define("reduce_scatter(Tensor tensor, str reduce_op, str group_name) -> Tensor")
 _operators.define("all_gather(Tensor tensor, str group_name) -> Tensor")
+
+
+def _name(place: Place) -> str:
+    return (place.group or dist.group.WORLD).group_name
 
 
 def _memory_of(group_name: str) -> SharedMemory:
