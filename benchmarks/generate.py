@@ -29,7 +29,7 @@ from tplearn.llama import Llama, lay_out_for_decoding
 from tplearn.parallel import KVCache, transport
 from tplearn.parallel.place import Place
 
-PROMPT, TOKENS, BURST, ROUNDS = 512, 48, 8, 4
+PROMPT, TOKENS, BURST, ROUNDS = 512, 32, 8, 6
 Step = Callable[[Tensor], Tensor]  # new tokens [1, n] -> logits of the last one
 
 
