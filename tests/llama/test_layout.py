@@ -20,8 +20,8 @@ def before_and_after(folder: Path, ids: Tensor, target: Path) -> tuple[Result, R
     model = Llama.from_pretrained(folder, dtype=torch.float64)
     results = []
     for lay_out in (lambda _: None, lay_out_for_decoding):
-        lay_out(model)
         model.zero_grad()
+        lay_out(model)
         text = generate(model, ids, 20, eos=())
         loss = model.loss(ids[:, :-1], ids[:, 1:])
         loss.backward()
@@ -71,3 +71,26 @@ def test_a_second_time_nothing_moves() -> None:
     at = layer.weight.data_ptr()
     lay_out_for_decoding(layer)
     assert layer.weight.data_ptr() == at and not layer.weight.is_contiguous()
+
+
+def test_a_model_in_training_is_refused() -> None:
+    layer = RowParallelLinear(64, 8)
+    layer(torch.ones(1, 64)).sum().backward()
+    with pytest.raises(ValueError, match="a model in training cannot be laid out"):
+        lay_out_for_decoding(layer)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_training_after_it_takes_the_same_steps(fused: bool) -> None:
+    weights = []
+    for lay_out in (lambda _: None, lay_out_for_decoding):
+        torch.manual_seed(0)
+        layer = RowParallelLinear(64, 8)
+        lay_out(layer)
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused)
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(torch.randn(5, 64)).square().sum().backward()
+            optimizer.step()
+        weights.append(layer.weight.detach())
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-4, atol=1e-5)

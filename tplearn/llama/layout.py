@@ -17,9 +17,13 @@ def lay_out_for_decoding(model: nn.Module) -> None:
     prints the speed of both. Only for float32 and float64 on a CPU: torch multiplies bfloat16 slower so.
 
     A step of its own after loading, as vLLM's `process_weights_after_loading`, because FSDP refuses such parameters.
+    And not in the middle of training: a fused optimizer goes through a weight and its own state in the order of memory,
+    so it would mix up numbers without a word. Raises ValueError where a weight has a gradient.
     """
     for layer in model.modules():
         if isinstance(layer, RowParallelLinear):
             weight = layer.weight
+            if weight.grad is not None:
+                raise ValueError("a weight has a gradient: a model in training cannot be laid out; a loaded one works")
             if weight.is_cpu and weight.dtype.itemsize >= 4 and weight.shape[1] < SHORT_ROW:
                 weight.data = weight.data.t().contiguous().t()
