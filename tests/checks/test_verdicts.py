@@ -12,7 +12,8 @@ from torch import Tensor
 from tplearn.checks import check, find_exercise, judge
 from tplearn.checks.compare import Opaque, first_difference
 from tplearn.checks.observe import plain
-from tplearn.checks.verdict import _ledger_difference
+from tplearn.checks.traffic import Traffic
+from tplearn.ranks import Row
 
 ROW = dataclasses.replace(find_exercise("row_parallel"), timeout=2.0)
 SPLIT = find_exercise("split_columns")
@@ -97,7 +98,7 @@ VERDICTS = [
     (integers, "wrong", "holds int64, where float64 is due: the fractions are lost"),
     (not_finite, "wrong", "is not finite at [0, 0]: yours is nan"),
     (equal_to_everything, "wrong", "is of type EqualToAll (not a tensor, number, string, list or dict)"),
-    (nothing, "wrong", "your result is None, where a list of 1 is due"),
+    (nothing, "wrong", "your result is None, where a list of 2 is due"),
     (slightly_off, "wrong", "your result[0] first differs at [0, 0]"),
     (cut_graph, "wrong", "ends the autograd graph"),
     (wrong_gradient, "wrong", "the gradient of weight_shards[0] first differs at [0, 0]"),
@@ -157,19 +158,49 @@ def test_a_ledger_of_the_same_bytes_in_another_form_is_right() -> None:
     assert judge(exercise, lambda x: exercise.reference(x[None]).squeeze(1)).status == "passed"
 
 
+def row(op: str, nbytes: int = 8, rank: int = 0, **more: object) -> Row:
+    return Row(rank, 0, op, **{"group": (0, 1), "bytes": nbytes} | more)
+
+
 @pytest.mark.parametrize(
-    ("yours", "due", "says"),
+    ("rule", "got", "want", "says"),
     [
         (
-            [0, "all_reduce", 8, "MAX", None],
-            [0, "all_reduce", 8, "SUM", None],
-            "all_reduce (MAX), where all_reduce (SUM)",
+            Traffic(),
+            [row("all_reduce", 16)],
+            [row("all_reduce")],
+            "(16 bytes), where 1 × all_reduce (8",
         ),
-        ([0, "send", 8, None, 3], [0, "send", 8, None, 1], "send (peer 3), where send (peer 1)"),
+        (Traffic(), [row("send", peer=1), row("send", peer=1)], [row("send", 16, peer=1)], "ran 2 × send (16 bytes)"),
+        (Traffic(), [row("send", rank=1, peer=0)], [row("send", peer=1)], "rank 1 of your function ran 1 × send"),
+        (Traffic(), [], [row("all_reduce")], None),
+        (Traffic(), [row("reduce_scatter", 8), row("recv", 99)], [row("all_reduce", 8)], None),
+        (Traffic(), [row("all_reduce", 99, group=(0,))], [], None),
+        (Traffic(bytes_only=True), [row("send", 4, peer=1)] * 2, [row("send", peer=1)], None),
+        (
+            Traffic(bytes_only=True),
+            [row("send", 24, peer=1)],
+            [row("send", peer=1)],
+            "24 bytes, 16 too many",
+        ),
+        (
+            Traffic(exact=True),
+            [row("all_reduce", reduce_op="MAX")],
+            [row("all_reduce", reduce_op="SUM")],
+            "(MAX",
+        ),
+        (Traffic(exact=True), [row("all_reduce", group=(0, 1))], [row("all_reduce", group=(0, 2))], "group [0, 1]"),
+        (
+            Traffic(ops=frozenset({"send"})),
+            [row("all_reduce", 1)],
+            [row("send", peer=1)],
+            "only send may be used",
+        ),
     ],
 )
-def test_rows_of_the_same_bytes_are_told_apart(yours: list, due: list, says: str) -> None:
-    assert _ledger_difference([yours], [due]) == f"rank 0 of your function ran {says} is due."
+def test_what_was_sent_is_judged_by_cost(rule: Traffic, got: list[Row], want: list[Row], says: str | None) -> None:
+    complaint = rule.complaint(got, want)
+    assert complaint is None if says is None else says in (complaint or ""), complaint
 
 
 def test_a_misconception_is_named_also_when_bad_sizes_are_refused() -> None:
@@ -205,8 +236,17 @@ def test_values_are_compared_in_kind_and_in_depth() -> None:
     ones = torch.ones(2, dtype=torch.float64)
     assert first_difference(plain({"a": [1, (2.0, ones)]}), plain({"a": (1, [2.0, ones.clone()])})) is None
     assert first_difference(plain(ones), plain(torch.nn.Parameter(ones))) is None
-    assert first_difference(3, 3.0) is None
-    pairs = [(3.0, 3), (True, 1), (None, 0), ("a", "b"), ([1], [1, 2]), ({"a": 1}, {"b": 1}), (ones[:1], ones)]
+    assert first_difference(3, 3.0) is None and first_difference(3.0, 3) is None
+    pairs = [
+        (3.5, 3),
+        (10**11, 10**11 + 1),
+        (True, 1),
+        (None, 0),
+        ("a", "b"),
+        ([1], [1, 2]),
+        ({"a": 1}, {"b": 1}),
+        (ones[:1], ones),
+    ]
     pairs += [(ones.to(torch.bool), ones), (ones.long(), ones.bool()), (1 + 1e-9, 1.0), (Opaque("X"), ones), (ones, 1)]
     for got, want in pairs:
         assert first_difference(got, want), (got, want)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tplearn.checks.why_split import EXERCISES
+from tplearn.checks.ch01_why_split import EXERCISES
 from tplearn.planning import MODELS, parameter_count, weight_bytes_per_rank
 
 SEEDS = range(5)
@@ -24,7 +24,7 @@ def test_every_mutant_differs_from_the_reference_and_from_the_others(exercise, s
 
 
 def test_the_counting_twin_with_nothing_wrong_is_right() -> None:
-    from tplearn.checks.why_split import count
+    from tplearn.checks.ch01_why_split.memory import count
 
     for shape in MODELS.values():
         assert count(shape) == parameter_count(shape)

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from tplearn.checks import exercises
-from tplearn.checks.exercise import find_exercise
+from tplearn.checks.registry import find_exercise
 from tplearn.grading.release import CHECK, CHECK_MARKER, release
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from tplearn import run_ranks
-from tplearn.checks.sequence_parallel.activations import activation_bytes
+from tplearn.checks.ch10_sequence_parallel.activations import activation_bytes
 from tplearn.parallel import (
     ColumnParallelLinear,
     ParallelDropout,

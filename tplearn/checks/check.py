@@ -2,18 +2,27 @@
 
 import pickle
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 import torch
 
-from tplearn.checks.compare import Failure, first_difference
-from tplearn.checks.exercise import Case, Exercise, Mutant, find_exercise
-from tplearn.checks.run import Observation, observe_answers, observe_here
-from tplearn.checks.verdict import NOT_ATTEMPTED, Verdict, explain, explain_failure
+from tplearn.checks.aspects import wrong_aspects
+from tplearn.checks.compare import Failure
+from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.explain import explain, explain_failure
+from tplearn.checks.misconception import find_misconception
+from tplearn.checks.observe import Observation
+from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.registry import find_exercise
+from tplearn.checks.run import observe, observe_trusted
+from tplearn.checks.traffic import counted
+from tplearn.checks.verdict import NOT_ATTEMPTED, Verdict
+from tplearn.ranks import RankDied, RankTimeout
 
-STATUS_OF_FAILURE = {"RankTimeout": "time limit", "RankDied": "exited", "SystemExit": "exited"}
+STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
+Seen = list[Observation]
 
 
 def check(fn: Callable[..., Any], seed: int | None = None) -> None:
@@ -27,6 +36,8 @@ def check(fn: Callable[..., Any], seed: int | None = None) -> None:
     name = getattr(fn, "__name__", None)
     if not callable(fn) or name is None:
         raise ValueError(f"check wants the function itself, as in check(column_parallel), not {fn!r}")
+    if name == "<lambda>":
+        raise ValueError("a lambda has no name to find its exercise by: use def, with the exercise's name")
     print(judge(find_exercise(name), fn, seed))
 
 
@@ -39,104 +50,82 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         reason = f"Your function could not be sent to the process that runs it: {error}. Does it use a global object?"
         return Verdict(exercise, "error", explanation=reason)
-    (got,), printed = observe_answers(exercise, [fn], cases)
-    failures = [seen["error"] for seen in got if "error" in seen]
-    if any(_is_stub(failure) for failure in failures):
+    got, printed = observe(exercise, fn, cases)
+    failures = [(case, seen["error"]) for case, seen in zip(cases, got, strict=True) if "error" in seen]
+    if any(_is_stub(failure) for _, failure in failures):
         reason = f"{exercise.name} still raises the stub's NotImplementedError. Replace that line with your answer."
         return Verdict(exercise, "not attempted", explanation=reason)
-    early = next((failure for failure in failures if failure.kind in STATUS_OF_FAILURE), None)
+    early = next((pair for pair in failures if pair[1].kind in STATUS_OF_FAILURE), None)
     if early:
-        status = STATUS_OF_FAILURE[early.kind]
-        return Verdict(exercise, status, explanation=explain_failure(early, cases[0].tp), seed=seed, printed=printed)
-    want = observe_here(exercise, exercise.reference, cases)
+        case, failure = early
+        explanation = explain_failure(failure, case)
+        return Verdict(exercise, STATUS_OF_FAILURE[failure.kind], explanation=explanation, seed=seed, printed=printed)
+    want = _right(exercise, cases)
+    wrong = [wrong_aspects(exercise, mine, due) for mine, due in zip(got, want, strict=True)]
+    aspects, sizes = _aspects(got, want, wrong), _sizes(cases, wrong)
+    alone = "" if any(wrong) else _computed_alone(exercise, fn, cases, got, want)
+    if not any(wrong) and not alone:
+        return Verdict(exercise, "passed", aspects, sizes, seed=seed)
+    aspects |= {"ledger": False} if alone else {}
+    status = "error" if any("error" in found for found in wrong) else "wrong"
+    mutant = find_misconception(exercise, cases, got, want)
+    if mutant:
+        explanation, look_at = (" ".join(text.split()) for text in (mutant.says, mutant.look_at))
+        return Verdict(exercise, status, aspects, sizes, explanation, look_at, mutant.name, seed, printed)
+    explanation = alone or explain(exercise, cases, got, want)
+    return Verdict(exercise, status, aspects, sizes, explanation, seed=seed, printed=printed)
+
+
+def _right(exercise: Exercise, cases: list[Case]) -> Seen:
+    """What the reference does. An error that is no refusal is the course's own mistake."""
+    (want,) = observe_trusted(exercise, [exercise.reference], cases)
     broken = next((seen["error"] for seen in want if "error" in seen and seen["error"].kind != "ValueError"), None)
     if broken:
         raise RuntimeError(f"the reference of {exercise.name} failed: {broken.kind}: {broken.text}\n{broken.detail}")
-    right = [_same(g, w) for g, w in zip(got, want, strict=True)]
-    aspects, sizes = _aspects(got, want), _sizes(cases, right)
-    if all(right):
-        return Verdict(exercise, "passed", aspects, sizes, seed=seed)
-    first = right.index(False)
-    status = "error" if "error" in got[first] and "error" not in want[first] else "wrong"
-    says, look_at, name = _misconception(exercise, cases, got, want)
-    explanation = says or explain(exercise, cases[first], got[first], want[first])
-    return Verdict(exercise, status, aspects, sizes, explanation, look_at, name, seed, printed)
+    return want
 
 
-def _misconception(
-    exercise: Exercise, cases: list[Case], got: list[Observation], want: list[Observation]
-) -> tuple[str, str, str | None]:
-    """The sentence, the place to look at and the name of the mutant that behaves as the answer on every case.
-
-    An answer with a mutant's wrong results that only refuses bad sizes in another way shows that misconception too.
-    """
-    results = [k for k, right in enumerate(want) if "error" not in right]
-    if all(_same(got[k], want[k]) for k in results):
-        results = []
-    tried: list[tuple[Mutant, list[Observation]]] = []
-    for mutant, seen in _mutants_seen(exercise, cases, got, want):
-        if len(seen) == len(cases) and all(map(_alike, got, seen, want)):
-            return _told(mutant)
-        tried.append((mutant, seen))
-    for mutant, seen in tried:
-        if results and len(seen) == len(cases) and all(_alike(got[k], seen[k], want[k]) for k in results):
-            return _told(mutant)
-    return "", "", None
-
-
-def _told(mutant: Mutant) -> tuple[str, str, str]:
-    return " ".join(mutant.says.split()), " ".join(mutant.look_at.split()), mutant.name
-
-
-def _mutants_seen(
-    exercise: Exercise, cases: list[Case], got: list[Observation], want: list[Observation]
-) -> Iterator[tuple[Mutant, list[Observation]]]:
-    """Every mutant with its observations, made in one child process.
-
-    On ranks a run is dear: mutants come one by one, each given up at its first result that is not the answer's.
-    """
-    if not exercise.ranks:
-        seen, _ = observe_answers(exercise, [mutant.answer for mutant in exercise.mutants], cases)
-        yield from zip(exercise.mutants, seen, strict=True)
-        return
-    for mutant in exercise.mutants:
-        observations: list[Observation] = []
-        for case, mine, right in zip(cases, got, want, strict=True):
-            observations += observe_answers(exercise, [mutant.answer], [case])[0][0]
-            if "error" not in right and not _alike(mine, observations[-1], right):
-                break
-        yield mutant, observations
-
-
-def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
-    """Equal observations; two refusals that are both right count as equal whatever their text."""
-    return first_difference(got, mutant) is None or ("error" in want and _same(got, want) and _same(mutant, want))
-
-
-def _same(got: Observation, want: Observation) -> bool:
-    """Equal observations; where the reference refuses with an error, an error of the same type is enough."""
-    if "error" in want:
-        return "error" in got and got["error"].kind == want["error"].kind
-    return first_difference(got, want) is None
+def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case], got: Seen, want: Seen) -> str:
+    """A sentence where the numbers are right and nothing that came over the wire went into them; see the probe."""
+    due = telling(exercise, want)
+    if not due:
+        return ""
+    chosen = [cases[k] for k in due]
+    (right,) = observe_trusted(exercise, [exercise.reference], chosen, shift=True)
+    mine, _ = observe(exercise, fn, chosen, shift=True)
+    for k, right_shifted, mine_shifted in zip(due, right, mine, strict=True):
+        place = unmoved((want[k], right_shifted), (got[k], mine_shifted))
+        if place is not None:
+            aspect, rank = place[0], place[1] if len(place) > 1 and exercise.ranks else 0
+            rows = [row for row in want[k]["ledger"] if row.rank == rank]
+            whose = f"rank {rank}'s" if exercise.ranks else "your"
+            return (
+                f"On {cases[k]} every number is right, but nothing that came from another rank went into {whose} "
+                f"{aspect}. On real ranks it would have to: no rank "
+                "can read another's memory, and none should do the work of all. What is due there: "
+                f"{counted(rows)}."
+            )
+    return ""
 
 
 def _is_stub(failure: Failure) -> bool:
-    return failure.kind == "NotImplementedError" and (not failure.text or failure.text.startswith(NOT_ATTEMPTED))
+    return failure.kind == NotImplementedError.__name__ and (not failure.text or failure.text.startswith(NOT_ATTEMPTED))
 
 
-def _aspects(got: list[Observation], want: list[Observation]) -> dict[str, bool]:
+def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
     """Right or not, by aspect, over all cases. An expected error is the aspect "refusal"."""
     aspects: dict[str, bool] = {}
-    for mine, right in zip(got, want, strict=True):
-        if "error" in right:
-            aspects["refusal"] = aspects.get("refusal", True) and _same(mine, right)
-            continue
-        for aspect in dict.fromkeys([*right, *(a for a in mine if a != "error")]):
-            equal = aspect in mine and aspect in right and first_difference(mine[aspect], right[aspect]) is None
-            aspects[aspect] = aspects.get(aspect, True) and equal
-    return dict(sorted(aspects.items(), key=lambda item: item[0] in ("inputs", "refusal")))
+    for mine, due, found in zip(got, want, wrong, strict=True):
+        names = ["refusal"] if "error" in due else [*due, *(key for key in mine if key != "error")]
+        for aspect in dict.fromkeys(names):
+            missing = "error" in mine and "error" not in due
+            aspects[aspect] = aspects.get(aspect, True) and aspect not in found and not missing
+    return dict(sorted(aspects.items(), key=lambda item: item[0] in ("inputs", "handles", "refusal")))
 
 
-def _sizes(cases: list[Case], right: list[bool]) -> dict[int, bool]:
+def _sizes(cases: list[Case], wrong: list[list[str]]) -> dict[int, bool]:
     """Right or not, by tp."""
-    return {tp: all(r for c, r in zip(cases, right, strict=True) if c.tp == tp) for tp in sorted({c.tp for c in cases})}
+    return {
+        tp: not any(found for case, found in zip(cases, wrong, strict=True) if case.tp == tp)
+        for tp in sorted({case.tp for case in cases})
+    }

@@ -100,7 +100,7 @@ def _tensors(got: Tensor, want: Tensor) -> str | None:
         )
     if want.is_floating_point() != got.is_floating_point() or (want.dtype == torch.bool) != (got.dtype == torch.bool):
         return f"is {_dtype(got)}, where {_dtype(want)} is due"
-    wrong = _wrong_entries(got, want)
+    wrong = wrong_entries(got, want)
     if not wrong.any():
         return None
     strange = wrong & ~torch.isfinite(got)
@@ -113,7 +113,7 @@ def _tensors(got: Tensor, want: Tensor) -> str | None:
     return f"first differs{place}: yours is {yours}, right is {right}{count}"
 
 
-def _wrong_entries(got: Tensor, want: Tensor) -> Tensor:
+def wrong_entries(got: Tensor, want: Tensor) -> Tensor:
     """A mask of the entries that differ; float tolerance is relative to the largest finite entry."""
     if not want.is_floating_point():
         return got != want
@@ -127,11 +127,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _equal_numbers(got: Any, want: Any) -> bool:
-    """A whole number passes for an equal float, but not the other way: bytes and counts are integers."""
-    if type(want) is int:
-        return type(got) is int and got == want
-    if type(want) is not float or not _is_number(got):
+    """6 and 6.0 are the same number, but True is not 1."""
+    if not _is_number(want) or not _is_number(got):
         return False
+    if type(got) is type(want) is int:
+        return got == want
     return (math.isnan(got) and math.isnan(want)) or math.isclose(got, want, rel_tol=RTOL)
 
 

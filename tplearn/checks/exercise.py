@@ -1,13 +1,7 @@
-"""What an exercise is: its reference, its inputs, and the wrong answers (mutants) that it can name.
+"""What an exercise is: reference, inputs, what it may send, and the wrong answers (mutants) that it can name."""
 
-A chapter's file in this folder holds `EXERCISES: tuple[Exercise, ...]`; nothing else registers them.
-"""
-
-import difflib
-import importlib
-import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,8 +9,7 @@ from typing import Any
 import torch
 
 from tplearn.checks.observe import forward
-
-FRAMEWORK = frozenset({"exercise", "observe", "layers", "compare", "verdict", "run", "check"})
+from tplearn.checks.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -24,22 +17,31 @@ class Case:
     """One call of the answer: `fn(*args, **kwargs)`, on `tp` ranks (simulated or real).
 
     `args` may hold tensors, numbers, strings and nested lists of them (list index = rank). With `Exercise.ranks` they
-    may hold `per_rank([...])`.
+    may hold `per_rank([...])`. label: what sets this case apart where its tp does not, such as `kind = "each"`.
     """
 
     tp: int
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    def __str__(self) -> str:
+        """`tp = 2, kind = "each"`."""
+        return f"tp = {self.tp}" + (f", {self.label}" if self.label else "")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A plausible wrong answer; `says` tells the misconception to a reader whose answer behaves exactly like it."""
+    """A plausible wrong answer; `says` tells the misconception to a reader whose answer behaves exactly like it.
+
+    alone: it hangs, or fails on some ranks only, so it cannot share a run with other mutants.
+    """
 
     name: str
     answer: Callable[..., Any]
     says: str
     look_at: str = ""
+    alone: bool = False
 
 
 def mutants_of(answer: Callable[..., Any], *rows: tuple[str, str, str]) -> tuple[Mutant, ...]:
@@ -56,7 +58,8 @@ class Exercise:
     cases(generator): fresh float64 inputs at several tp, drawn from the generator only.
     observe(fn, *args, **kwargs) -> {aspect: value}: see tplearn.checks.observe; it runs in the child process.
     ranks: False, the answer runs in one child process on lists of shards; True, it runs on `case.tp` gloo ranks, and
-    the ledger of its collectives is part of what is compared. timeout: seconds for one run of the answer.
+    the ledger of its collectives is part of what is compared. sent: what the answer may send beside the reference.
+    timeout: seconds for one run of the answer.
     """
 
     number: str
@@ -69,6 +72,7 @@ class Exercise:
     mutants: tuple[Mutant, ...]
     observe: Callable[..., dict[str, Any]] = forward
     ranks: bool = False
+    sent: Traffic = Traffic()
     timeout: float = 20.0
 
     def __post_init__(self) -> None:
@@ -89,33 +93,3 @@ class Exercise:
         """The exercise's heading in its notebook, without the leading ###."""
         dots = "●" * self.difficulty + "○" * (3 - self.difficulty)
         return f"{self.number} `{self.name}` · {self.points} points · {dots} · {self.minutes} minutes"
-
-
-def _chapters() -> Iterator[tuple[Exercise, ...]]:
-    """Import the chapters' files one by one, so that a check pays only for the files up to its own."""
-    package = importlib.import_module("tplearn.checks")
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in FRAMEWORK:
-            yield getattr(importlib.import_module(f"tplearn.checks.{module.name}"), "EXERCISES", ())
-
-
-def exercises(chapter: str | None = None) -> tuple[Exercise, ...]:
-    """Every exercise of the course, or of one chapter ("02"), in the order of their numbers."""
-    found = sorted((exercise for chapter_file in _chapters() for exercise in chapter_file), key=lambda e: e.number)
-    for kind in ("name", "number"):
-        seen = [getattr(exercise, kind) for exercise in found]
-        twice = sorted({value for value in seen if seen.count(value) > 1})
-        if twice:
-            raise ValueError(f"exercises must have a {kind} of their own, but these are used twice: {', '.join(twice)}")
-    return tuple(exercise for exercise in found if chapter is None or exercise.number.startswith(f"{chapter}."))
-
-
-def find_exercise(name: str) -> Exercise:
-    """The exercise whose function has this name; ValueError with the nearest names where there is none."""
-    for chapter in _chapters():
-        for exercise in chapter:
-            if exercise.name == name:
-                return exercise
-    names = [exercise.name for exercise in exercises()]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-    raise ValueError(f"no exercise is called {name!r}; did you mean one of these: {', '.join(near)}")

@@ -13,29 +13,25 @@ import torch
 from torch import Tensor
 
 from tplearn.checks.compare import Opaque, first_difference
+from tplearn.ranks.ledger import Ledger
 
-Observer = Callable[..., dict[str, Any]]
+Observation = dict[str, Any]  # aspect -> value, or {"error": Failure}
+Observer = Callable[..., Observation]
 UPSTREAM_SEED = 20_231
 
 
 @dataclass(frozen=True)
 class WithLedger:
-    """An observer that hands `ledger=Ledger()` to the answer and adds what was recorded, by rank."""
+    """An observer for an answer that takes a `ledger=`: it adds what was recorded there as the aspect "ledger"."""
 
     observer: Observer
+    ledger: Callable[[], Ledger] = Ledger
 
     def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Observe fn(*args, ledger=ledger) and add the aspect "ledger": (rank, op, bytes), sorted."""
-        from tplearn.ranks.ledger import Ledger
-
-        ledger = Ledger()
+        """Observe fn(*args, ledger=...) and add its rows."""
+        ledger = self.ledger()
         seen = self.observer(functools.partial(fn, ledger=ledger), *args, **kwargs)
-        return seen | {"ledger": sorted((row.rank, row.op, row.bytes) for row in ledger.rows)}
-
-
-def with_ledger(observer: Observer) -> Observer:
-    """The same observer for an answer that takes a `ledger=` and must record the right collectives in it."""
-    return WithLedger(observer)
+        return seen | {"ledger": list(ledger.rows)}
 
 
 def forward(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -77,6 +73,8 @@ def plain(value: Any, depth: int = 0) -> Any:
     """A copy made of tensors, numbers, strings, lists and dicts; what is none of these becomes Opaque(type)."""
     if depth > 20:
         return Opaque("something nested too deeply")
+    if type(value).__name__ == "AsyncCollectiveTensor":  # what a functional collective gives before it is waited for
+        value = value.trigger_wait()
     if type(value) in (Tensor, torch.nn.Parameter):
         if value.layout != torch.strided or value.device.type == "meta":
             return Opaque(f"a tensor without values ({value.layout}, device {value.device.type})")

@@ -1,97 +1,113 @@
 """Runs answers on cases in child processes, so that a loop, an exit or a crash in an answer is an observation too."""
 
 import contextlib
-import copy
 import io
 import re
-import traceback
-import warnings
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import torch
 
 from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
-from tplearn.checks.observe import Observer
-from tplearn.ranks import RankError, RankFailed, run_ranks
-
-Answer = Callable[..., Any]
-Observation = dict[str, Any]  # aspect -> value, or {"error": Failure}
-
-
-class ExitedEarly(RuntimeError):
-    """The answer called sys.exit on a rank."""
+from tplearn.checks.inside import Answer, ExitedEarly, OnRank, observe_all
+from tplearn.checks.observe import Observation
+from tplearn.checks.probe import shifted
+from tplearn.ranks import RankError, RankFailed, Run, per_rank, run_ranks
+from tplearn.ranks.ledger import Row
+from tplearn.ranks.worker import PerRank
 
 
-def observe_answers(
-    exercise: Exercise, answers: Sequence[Answer], cases: list[Case]
-) -> tuple[list[list[Observation]], str]:
-    """What each answer does on each case, and what was printed. One child process, or `case.tp` ranks for each run."""
+def observe(
+    exercise: Exercise, answer: Answer, cases: list[Case], *, shift: bool = False
+) -> tuple[list[Observation], str]:
+    """What a reader's answer does on each case, and what it printed. shift: see tplearn.checks.probe."""
     if exercise.ranks:
-        outputs: list[str] = []
-        return [[_on_ranks(exercise, answer, case, outputs) for case in cases] for answer in answers], "".join(outputs)
+        return _on_ranks(exercise, answer, cases, shift)
+    observer = shifted(exercise.observe) if shift else exercise.observe
     try:
         with _quiet():
-            run = run_ranks(
-                _in_child, 1, list(answers), exercise.observe, cases, timeout=exercise.timeout, record=False
-            )
+            run = run_ranks(observe_all, 1, [answer], observer, cases, timeout=exercise.timeout, record=False)
     except RankError as error:
-        failed = {"error": _failure(error)}
-        return [[failed for _ in cases] for _ in answers], "".join(error.output)
-    return run.values[0], "".join(run.output)
+        return [{"error": _failure(error)}] * len(cases), "".join(error.output)
+    return run.values[0][0], "".join(run.output)
 
 
-def observe_here(exercise: Exercise, answer: Answer, cases: list[Case]) -> list[Observation]:
-    """The same for trusted code, without a child process where one process is enough."""
-    if exercise.ranks:
-        return observe_answers(exercise, [answer], cases)[0][0]
-    return [_observe(answer, exercise.observe, case) for case in cases]
+def observe_trusted(
+    exercise: Exercise, answers: Sequence[Answer], cases: list[Case], *, shift: bool = False
+) -> list[list[Observation]]:
+    """What each of the course's own answers does on each case: here, or on ranks in one run for each tp.
+
+    None may hang, or fail on some ranks only: such a mutant is `alone`, and a reader's answer to `observe`.
+    """
+    if not exercise.ranks:
+        observer = shifted(exercise.observe) if shift else exercise.observe
+        with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been checked
+            return observe_all(answers, observer, cases)
+    drive = OnRank(tuple(answers), exercise.observe, shift, trusted=True)
+    seen: list[list[Observation]] = [[{}] * len(cases) for _ in answers]
+    for numbers in _by_tp(cases):
+        run = _run(exercise, drive, [cases[number] for number in numbers])
+        for a in range(len(answers)):
+            for k, number in enumerate(numbers):
+                seen[a][number] = _joined([on_rank[a][k] for on_rank in run.values])
+    return seen
 
 
-def _in_child(answers: list[Answer], observer: Observer, cases: list[Case]) -> list[list[Observation]]:
-    return [[_observe(answer, observer, case) for case in cases] for answer in answers]
+def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case], shift: bool) -> tuple[list[Observation], str]:
+    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which."""
+    seen: list[Observation] = [{}] * len(cases)
+    outputs: list[str] = []
+    drive = OnRank((answer,), exercise.observe, shift)
+    waiting = _by_tp(cases)
+    while waiting:
+        numbers = waiting.pop(0)
+        try:
+            run = _run(exercise, drive, [cases[number] for number in numbers])
+        except RankError as error:
+            if len(numbers) > 1:
+                waiting[:0] = [[number] for number in numbers]
+            else:
+                seen[numbers[0]] = {"error": _failure(error)}
+                outputs.extend(error.output)
+            continue
+        outputs.extend(run.output)
+        for k, number in enumerate(numbers):
+            seen[number] = _joined([on_rank[0][k] for on_rank in run.values])
+    return seen, "".join(outputs)
 
 
-def _observe(answer: Answer, observer: Observer, case: Case) -> Observation:
-    """One observation; an exception of the answer is {"error": Failure}."""
-    torch.manual_seed(0)
-    args, kwargs = copy.deepcopy((case.args, case.kwargs))
-    try:
-        return observer(answer, *args, **kwargs)
-    except SystemExit as error:
-        return {"error": Failure("SystemExit", f"sys.exit({error.code!r})", _where(error, answer))}
-    except Exception as error:
-        return {"error": Failure(type(error).__name__, _first_line(str(error)), _where(error, answer))}
+def _by_tp(cases: list[Case]) -> list[list[int]]:
+    """The numbers of the cases of each tp."""
+    order = sorted(range(len(cases)), key=lambda number: cases[number].tp)
+    return [list(numbers) for _, numbers in groupby(order, key=lambda number: cases[number].tp)]
 
 
-def _on_ranks(exercise: Exercise, answer: Answer, case: Case, outputs: list[str]) -> Observation:
-    """One run on real ranks: every aspect becomes a list by rank, and the recorded ledger is added."""
-    try:
-        with _quiet():
-            run = run_ranks(
-                _on_one_rank, case.tp, answer, exercise.observe, *case.args, timeout=exercise.timeout, **case.kwargs
-            )
-    except RankError as error:
-        outputs.extend(error.output)
-        return {"error": _failure(error)}
-    outputs.extend(run.output)
-    aspects = dict.fromkeys(aspect for seen in run.values for aspect in seen)
-    rows = [[row.rank, row.op, row.bytes, row.reduce_op, row.peer] for row in run.ledger.rows]  # the form is free
-    ledger = sorted(rows, key=repr)  # isend before irecv or after it: the same books
-    return {aspect: [seen.get(aspect) for seen in run.values] for aspect in aspects} | {"ledger": ledger}
+def _run(exercise: Exercise, drive: OnRank, cases: list[Case]) -> Run:
+    """One run for cases of the same tp; each rank gets its own arguments, and no other rank's."""
+    tp = cases[0].tp
+    own = per_rank([[_of_rank(case, rank) for case in cases] for rank in range(tp)])
+    with _quiet():
+        return run_ranks(drive, tp, own, timeout=exercise.timeout, record=not drive.trusted)
 
 
-def _on_one_rank(answer: Answer, observer: Observer, *args: Any, **kwargs: Any) -> Observation:
-    torch.manual_seed(0)
-    warnings.simplefilter(
-        "ignore"
-    )  # a verdict is the same text everywhere; torch's warnings name files of this machine
-    try:
-        return observer(answer, *args, **kwargs)
-    except SystemExit as error:
-        raise ExitedEarly(f"sys.exit({error.code!r})") from error
+def _of_rank(case: Case, rank: int) -> Case:
+    def own(value: Any) -> Any:
+        return value.of(rank) if isinstance(value, PerRank) else value
+
+    return replace(case, args=tuple(map(own, case.args)), kwargs={k: own(v) for k, v in case.kwargs.items()})
+
+
+def _joined(by_rank: list[Observation]) -> Observation:
+    """Every aspect as a list by rank, but the ledger, which is one; an error where any rank has one."""
+    failed = next((seen for seen in by_rank if "error" in seen), None)
+    if failed:
+        return failed
+    aspects = dict.fromkeys(aspect for seen in by_rank for aspect in seen if aspect != "ledger")
+    rows: list[Row] = [row for seen in by_rank for row in seen["ledger"]]
+    return {aspect: [seen.get(aspect) for seen in by_rank] for aspect in aspects} | {"ledger": rows}
 
 
 def _failure(error: RankError) -> Failure:
@@ -101,29 +117,13 @@ def _failure(error: RankError) -> Failure:
         raised = next((line for line in reversed(last) if re.match(r"[A-Za-z_][\w.]*(:|$)", line)), last[-1])
         kind, _, text = raised.partition(":")
         kind = kind.rsplit(".", 1)[-1]
-        return Failure("SystemExit" if kind == "ExitedEarly" else kind, text.strip(), str(error))
+        return Failure("SystemExit" if kind == ExitedEarly.__name__ else kind, text.strip(), str(error))
     lines = [re.sub(r"\s{2,}(cell line \d+|\S+\.py:\d+).*", "", line) for line in str(error).splitlines()]
     return Failure(type(error).__name__, "\n".join(lines), str(error))
 
 
-def _where(error: BaseException, answer: Answer) -> str:
-    """The answer's own line at which it failed, as "line 3: y = x[4]"."""
-    code = getattr(answer, "__code__", None)
-    frames: list[tuple[FrameType, int]] = list(traceback.walk_tb(error.__traceback__))
-    own = [pair for pair in frames if code and pair[0].f_code.co_filename == code.co_filename]
-    if not own:
-        return ""
-    frame, line = own[-1]
-    text = traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name).line
-    return f"line {line}: {text}" if text else f"line {line}"
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""
-
-
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Keep what answers print out of the notebook: it comes back with the run and is shown only if the answer fails."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

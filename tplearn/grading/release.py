@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from tplearn.checks.exercise import find_exercise
+from tplearn.checks.registry import find_exercise
 from tplearn.checks.verdict import NOT_ATTEMPTED
 
 CHECK_MARKER = "# NBVAL_CHECK_OUTPUT"

@@ -8,7 +8,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from rich.console import Console
 
-from tplearn.checks.exercise import exercises
+from tplearn.checks.registry import exercises
 from tplearn.grading.notebooks import client_for, visible
 from tplearn.grading.release import CHECK
 

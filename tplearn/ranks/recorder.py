@@ -61,14 +61,19 @@ class Recorder(TorchDispatchMode):
     """Sends `enter` before each collective, `block` where the rank starts to wait for it, `done` when it is over.
 
     send(kind, *payload): ("enter", Row, group_name, blocking) | ("block", index) | ("done", index).
+    arrived(tensors): called with what a collective has brought, when it is there; a check may change it.
     """
 
-    def __init__(self, rank: int, send: Callable[..., None]) -> None:
+    def __init__(
+        self, rank: int, send: Callable[..., None], arrived: Callable[[list[Tensor]], None] | None = None
+    ) -> None:
         super().__init__()
         self.rank = rank
         self.send = send
+        self.arrived = arrived or (lambda tensors: None)
         self.issued = 0
-        self.works: dict[int, tuple[int, Work]] = {}  # id(work) -> (index, work); holding it keeps the id unique
+        # id(work) -> (index, what it brings, work); holding it keeps the id unique
+        self.works: dict[int, tuple[int, list[Tensor], Work]] = {}
         self.pending: dict[int, int] = {}  # data_ptr of a functional collective's result -> index
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 (torch's signature)
@@ -77,8 +82,12 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         name = func._schema.name.split("::")[1].strip("_")
         if name == "wait_tensor":
-            with self._blocked(self.pending.pop(args[0].untyped_storage().data_ptr(), None)):
-                return func(*args, **kwargs)
+            index = self.pending.pop(args[0].untyped_storage().data_ptr(), None)
+            with self._blocked(index):
+                result = func(*args, **kwargs)
+            if index is not None:
+                self.arrived([result])
+            return result
         if name in NOT_COLLECTIVES or name.startswith("wrap"):
             return func(*args, **kwargs)
         values = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)} | kwargs
@@ -88,13 +97,16 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         if func.namespace == "c10d":
             work = Work.unbox(result[-1] if isinstance(result, tuple) else result)
+            brought = _brought(name, values, dist.get_rank(ProcessGroup.unbox(values["process_group"])))
             if blocking:
                 work.wait()
                 self.send("done", index)
+                self.arrived(brought)
             else:
-                self.works[id(work)] = (index, work)
+                self.works[id(work)] = (index, brought, work)
         elif blocking:
             self.send("done", index)
+            self.arrived(_tensors(result))
         else:
             self.pending.update((tensor.untyped_storage().data_ptr(), index) for tensor in _tensors(result))
         return result
@@ -153,9 +165,11 @@ class Recorder(TorchDispatchMode):
         plain_wait, plain_new_group = Work.wait, distributed_c10d._new_group_with_tag
 
         def wait(work: Work, *args: object, **kwargs: object) -> bool:
-            index, _ = self.works.pop(id(work), (None, None))
+            index, brought, _ = self.works.pop(id(work), (None, [], None))
             with self._blocked(index):
-                return plain_wait(work, *args, **kwargs)
+                result = plain_wait(work, *args, **kwargs)
+            self.arrived(brought)
+            return result
 
         def new_group(ranks: list[int] | None = None, *args: object, **kwargs: object) -> object:
             world = tuple(range(dist.get_world_size()))
@@ -176,6 +190,14 @@ class Recorder(TorchDispatchMode):
                 yield
         finally:
             Work.wait, distributed_c10d._new_group_with_tag = plain_wait, plain_new_group
+
+
+def _brought(name: str, values: dict[str, object], rank: int) -> list[Tensor]:
+    """The tensors that a collective fills with what comes from others; none at the root of what it sends out."""
+    if name in ("send", "barrier") or (name in ("broadcast", "scatter") and values["root_rank"] == rank):
+        return []
+    filled = ("output_tensors", "output_tensor", "output_lists", "outputs", "output", "tensors")
+    return _tensors(next((values[key] for key in filled if values.get(key) is not None), []))
 
 
 def _joint_shape(tensors: list[Tensor]) -> tuple[int, ...] | None:

@@ -41,7 +41,7 @@ class Ring:
             raise ValueError(f"recv from rank {src} to rank {dst}: nothing was sent; send before you receive")
         tensor = self._wires[src].popleft()
         self.ledger.record(dst, "recv", tensor, group=self._group, peer=src)
-        return tensor
+        return self.ledger.deliver([tensor])[0]
 
     @property
     def _group(self) -> tuple[int, ...]:

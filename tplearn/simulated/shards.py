@@ -28,7 +28,7 @@ def all_reduce(parts: Sequence[Tensor], ledger: Ledger | None = None) -> list[Te
     _require_alike("all_reduce", parts)
     _record(ledger, "all_reduce", parts, reduce_op="SUM")
     total = _sum(parts)
-    return [total.clone() for _ in parts]
+    return _deliver(ledger, [total.clone() for _ in parts])
 
 
 def all_gather(shards: Sequence[Tensor], dim: int, ledger: Ledger | None = None) -> list[Tensor]:
@@ -37,7 +37,7 @@ def all_gather(shards: Sequence[Tensor], dim: int, ledger: Ledger | None = None)
     dim = require_dim(dim, shards[0].ndim)
     _record(ledger, "all_gather", shards)
     whole = torch.cat(list(shards), dim=dim)
-    return [whole.clone() for _ in shards]
+    return _deliver(ledger, [whole.clone() for _ in shards])
 
 
 def reduce_scatter(parts: Sequence[Tensor], dim: int, ledger: Ledger | None = None) -> list[Tensor]:
@@ -45,7 +45,7 @@ def reduce_scatter(parts: Sequence[Tensor], dim: int, ledger: Ledger | None = No
     _require_alike("reduce_scatter", parts)
     pieces = split(_sum(parts), len(parts), dim)
     _record(ledger, "reduce_scatter", parts, reduce_op="SUM")
-    return pieces
+    return _deliver(ledger, pieces)
 
 
 def all_to_all(shards: Sequence[Tensor], split_dim: int, concat_dim: int, ledger: Ledger | None = None) -> list[Tensor]:
@@ -57,7 +57,9 @@ def all_to_all(shards: Sequence[Tensor], split_dim: int, concat_dim: int, ledger
     concat_dim = require_dim(concat_dim, shards[0].ndim)
     pieces = [split(shard, len(shards), split_dim) for shard in shards]  # pieces[source][target]
     _record(ledger, "all_to_all", shards)
-    return [torch.cat([row[target] for row in pieces], dim=concat_dim) for target in range(len(shards))]
+    return _deliver(
+        ledger, [torch.cat([row[target] for row in pieces], dim=concat_dim) for target in range(len(shards))]
+    )
 
 
 def broadcast(x: Tensor, world_size: int, ledger: Ledger | None = None) -> list[Tensor]:
@@ -65,7 +67,7 @@ def broadcast(x: Tensor, world_size: int, ledger: Ledger | None = None) -> list[
     require_divisible("size", 0, world_size)  # a world of no ranks is an error here too
     copies = [x.clone() for _ in range(world_size)]
     _record(ledger, "broadcast", copies, root=0)
-    return copies
+    return _deliver(ledger, copies)
 
 
 def _own(piece: Tensor) -> Tensor:
@@ -107,3 +109,7 @@ def _record(
     group = tuple(range(len(tensors)))
     for rank, tensor in enumerate(tensors):
         ledger.record(rank, op, tensor, group=group, reduce_op=reduce_op, root=root)
+
+
+def _deliver(ledger: Ledger | None, tensors: list[Tensor]) -> list[Tensor]:
+    return tensors if ledger is None else ledger.deliver(tensors)

@@ -1,0 +1,60 @@
+"""Many of the course's own answers judged at once: on ranks in one run for each tp."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tests.checks.answers import Alone
+from tplearn.checks import Case, Exercise
+from tplearn.checks.aspects import wrong_aspects
+from tplearn.checks.observe import Observation
+from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.run import observe, observe_trusted
+
+Seen = list[Observation]
+
+
+def fresh_cases(exercise: Exercise) -> tuple[int, list[Case]]:
+    """(a seed to print when something fails, the cases that it gives)."""
+    seed = secrets.randbelow(2**31)
+    return seed, exercise.cases(torch.Generator().manual_seed(seed))
+
+
+def observations(
+    exercise: Exercise, answers: dict[str, Callable[..., Any] | Alone], cases: list[Case]
+) -> dict[str, Seen]:
+    """What each answer does on each case."""
+    together = {name: answer for name, answer in answers.items() if not isinstance(answer, Alone)}
+    seen = dict(zip(together, observe_trusted(exercise, list(together.values()), cases), strict=True))
+    alone = {name: answer for name, answer in answers.items() if isinstance(answer, Alone)}
+    return seen | {name: observe(exercise, answer.answer, cases)[0] for name, answer in alone.items()}
+
+
+def faults(
+    exercise: Exercise, answers: dict[str, Callable[..., Any] | Alone], cases: list[Case]
+) -> dict[str, list[str]]:
+    """What is wrong with each answer: aspects by case, or "computed alone" (tplearn.checks.probe); [] if right."""
+    seen = observations(exercise, {"": exercise.reference} | answers, cases)
+    want = seen.pop("")
+    found = {
+        name: [
+            f"{case}: {', '.join(wrong)}"
+            for case, mine, due in zip(cases, of_answer, want, strict=True)
+            if (wrong := wrong_aspects(exercise, mine, due))
+        ]
+        for name, of_answer in seen.items()
+    }
+    due = telling(exercise, want)
+    right = [name for name in answers if not found[name]]
+    if not due or not right:
+        return found
+    chosen = [cases[k] for k in due]
+    functions = [answers[name].answer if isinstance(answers[name], Alone) else answers[name] for name in right]
+    reference, *shifted = observe_trusted(exercise, [exercise.reference, *functions], chosen, shift=True)
+    for name, mine in zip(right, shifted, strict=True):
+        for k, due_shifted, mine_shifted in zip(due, reference, mine, strict=True):
+            if unmoved((want[k], due_shifted), (seen[name][k], mine_shifted)) is not None:
+                found[name].append(f"{cases[k]}: computed alone")
+    return found

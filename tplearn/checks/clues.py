@@ -1,0 +1,194 @@
+"""What the wrong numbers have to do with the right ones: "exactly tp times", "rank 0's on every rank", "float32".
+
+Each clue is a fact about every wrong value of one aspect, on every case. It names no cause: it says what can be seen.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tplearn.checks.compare import first_difference
+from tplearn.checks.relations import FACTORS, factor_of, float_precision, place_of_right, rearranged
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One tensor of an aspect, on one case: what each rank (or list entry) has, and should have.
+
+    inputs: the arguments of the call by name, as tensors, for each rank where they differ.
+    """
+
+    tp: int
+    got: list[Tensor]
+    want: list[Tensor]
+    inputs: dict[str, list[Tensor]]
+
+    @property
+    def wrong(self) -> list[int]:
+        """The ranks whose tensor is wrong."""
+        return [r for r, pair in enumerate(zip(self.got, self.want, strict=True)) if first_difference(*pair)]
+
+    @property
+    def alike_in_shape(self) -> bool:
+        """Whether got and want can be compared number by number."""
+        return all(g.shape == w.shape for g, w in zip(self.got, self.want, strict=True))
+
+
+def clues(leaves: list[Leaf]) -> list[str]:
+    """Sentences that hold for all leaves, the most telling first; at most two."""
+    wrong = [leaf for leaf in leaves if leaf.wrong]
+    found: list[str] = []
+    for look in LOOKS:
+        sentence = look(wrong) if wrong else None
+        if sentence and sentence not in found:
+            found.append(sentence)
+    return found[:2]
+
+
+def _pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(tp, got, want) of every wrong tensor."""
+    for leaf in leaves:
+        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong)
+
+
+def _zero(leaves: list[Leaf]) -> str | None:
+    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in _pairs(leaves)) else None
+
+
+def _ratio(leaves: list[Leaf]) -> str | None:
+    """One factor for every wrong tensor, as a number or as a function of tp."""
+    factors = [(tp, factor_of(got, want)) for tp, got, want in _pairs(leaves)]
+    if any(factor is None for _, factor in factors):
+        return None
+    tps = {tp for tp, _ in factors}
+    for text, function in FACTORS:
+        if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
+            return f"Yours is exactly {text} the right one" + (f" (tp = {tps.pop()})." if len(tps) == 1 else ".")
+    return None
+
+
+def _copies(leaves: list[Leaf]) -> str | None:
+    """Another rank's result in the place of one's own."""
+    several = [leaf for leaf in leaves if leaf.tp > 1 and len(leaf.want) > 1 and leaf.alike_in_shape]
+    if len(several) != len(leaves):
+        return None
+    if all(first_difference(got, leaf.want[0]) is None for leaf in leaves for got in leaf.got):
+        return "Every rank has what is due on rank 0."
+    for step in (1, -1):
+        if all(
+            first_difference(got, leaf.want[(rank + step) % len(leaf.want)]) is None
+            for leaf in leaves
+            for rank, got in enumerate(leaf.got)
+        ):
+            return f"Each rank has what is due on its {'right' if step == 1 else 'left'} neighbour."
+    return None
+
+
+def _partial(leaves: list[Leaf]) -> str | None:
+    """The ranks' tensors, added, averaged or put side by side, are the right one."""
+    if not all(leaf.tp > 1 and len(leaf.got) == leaf.tp and leaf.got[0].is_floating_point() for leaf in leaves):
+        return None
+    if all(leaf.alike_in_shape for leaf in leaves):
+        if all(_equal(torch.stack(leaf.got).sum(0), want) for leaf in leaves for want in leaf.want):
+            return "The sum of all ranks' results is the right one: each rank has a partial."
+        if all(_equal(torch.stack(leaf.want).sum(0), got) for leaf in leaves for got in leaf.got):
+            return "Yours is the sum of what is due on all ranks."
+    for dim in range(leaves[0].got[0].ndim):
+        if all(_joins_to(leaf.got, want, dim) for leaf in leaves for want in leaf.want):
+            return f"All ranks' results side by side along dim {dim} are the right one: each rank has a shard."
+        if all(_joins_to(leaf.want, got, dim) for leaf in leaves for got in leaf.got):
+            return f"Yours is what is due on all ranks, side by side along dim {dim}."
+    return None
+
+
+def _joins_to(shards: list[Tensor], whole: Tensor, dim: int) -> bool:
+    """Whether the shards, side by side along dim, are the whole."""
+    shapes = {tuple(shard.shape) for shard in shards}
+    return len(shapes) == 1 and dim < shards[0].ndim == whole.ndim and _equal(torch.cat(shards, dim), whole)
+
+
+def _equal(got: Tensor, want: Tensor) -> bool:
+    return got.shape == want.shape and first_difference(got, want) is None
+
+
+def _difference(leaves: list[Leaf]) -> str | None:
+    """Yours minus the right one is a multiple of an argument."""
+    names = set.intersection(*(set(leaf.inputs) for leaf in leaves)) if leaves else set()
+    if not all(leaf.alike_in_shape for leaf in leaves):
+        return None
+    for name in sorted(names):
+        factors = []
+        for leaf in leaves:
+            for rank in leaf.wrong:
+                arguments = leaf.inputs[name]
+                argument = arguments[rank if len(arguments) > 1 else 0]
+                try:
+                    whole = argument.expand_as(leaf.want[rank])
+                except RuntimeError:
+                    whole = torch.zeros(())
+                factors.append((leaf.tp, factor_of(leaf.got[rank] - leaf.want[rank], whole)))
+        if any(factor is None for _, factor in factors):
+            continue
+        for text, function in DIFFERENCES:
+            if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
+                return f"Yours minus the right one is {text}{name}."
+    return None
+
+
+DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
+    ("(tp − 1) · ", lambda tp: tp - 1),
+    ("minus ", lambda tp: -1),
+    ("", lambda tp: 1),
+    ("tp · ", lambda tp: tp),
+    ("minus (tp − 1) · ", lambda tp: 1 - tp),
+    ("(1/tp − 1) · ", lambda tp: 1 / tp - 1),
+)
+
+
+def _shifted(leaves: list[Leaf]) -> str | None:
+    """The same number too much everywhere, which is a function of tp."""
+    if not all(leaf.alike_in_shape and leaf.got[0].is_floating_point() for leaf in leaves):
+        return None
+    for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
+        for sign, word in ((1, "more"), (-1, "less")):
+            if all(_equal(got, want + sign * function(tp)) for tp, got, want in _pairs(leaves)):
+                return f"Yours is exactly {text} {word} than the right one, everywhere."
+    return None
+
+
+def _order(leaves: list[Leaf]) -> str | None:
+    """The right numbers in other places."""
+    found = {rearranged(got, want) for _, got, want in _pairs(leaves)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _precision(leaves: list[Leaf]) -> str | None:
+    found = {float_precision(got, want) for _, got, want in _pairs(leaves)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _where(leaves: list[Leaf]) -> str | None:
+    """The place that is right: some ranks, or some rows."""
+    several = [leaf for leaf in leaves if len(leaf.want) > 1]
+    if several and len(several) == len(leaves):
+        if all(leaf.wrong == list(range(1, len(leaf.want))) for leaf in leaves):
+            return "Right on rank 0, wrong on all others."
+        if all(leaf.wrong == list(range(len(leaf.want) - 1)) for leaf in leaves):
+            return "Right on the last rank, wrong on all others."
+        if all(leaf.wrong == [0] for leaf in leaves):
+            return "Wrong on rank 0 only."
+        if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
+            return "Wrong on the last rank only."
+    found = {place_of_right(got, want) for _, got, want in _pairs(leaves)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _not_finite(leaves: list[Leaf]) -> str | None:
+    if all(got.is_floating_point() and bool((got.isnan() & ~want.isnan()).any()) for _, got, want in _pairs(leaves)):
+        return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
+    return None
+
+
+LOOKS = (_zero, _ratio, _copies, _partial, _difference, _shifted, _order, _precision, _not_finite, _where)

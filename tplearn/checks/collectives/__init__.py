@@ -1,8 +1,0 @@
-"""Chapter 04: a ring built from send and receive with a byte budget, its cost as a formula, and typed states."""
-
-from tplearn.checks.collectives.all_reduce import RING_ALL_REDUCE
-from tplearn.checks.collectives.cost import BYTES_PER_RANK
-from tplearn.checks.collectives.phases import RING_ALL_GATHER, RING_REDUCE_SCATTER
-from tplearn.checks.collectives.redistribute import REDISTRIBUTE
-
-EXERCISES = (RING_REDUCE_SCATTER, RING_ALL_GATHER, RING_ALL_REDUCE, BYTES_PER_RANK, REDISTRIBUTE)

@@ -1,0 +1,89 @@
+"""Did what came over the wire go into the result? Everything that arrives is shifted, and the result must move too.
+
+An answer may know more than its rank should: every rank has the same seed, and simulated ranks lie in one list. It can
+then compute the right numbers alone and communicate for show. The reference tells which ranks' results must move.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tplearn.checks.compare import first_difference
+from tplearn.checks.exercise import Exercise
+from tplearn.checks.observe import Observation, Observer
+from tplearn.ranks.ledger import Ledger
+
+SHIFT = 0.37
+
+
+class ShiftedLedger(Ledger):
+    """The ledger of simulated collectives whose results are shifted."""
+
+    def deliver(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Each tensor plus a constant, where it holds fractions."""
+        return [tensor + SHIFT if tensor.is_floating_point() else tensor for tensor in tensors]
+
+
+def shift_arrivals(tensors: list[Tensor]) -> None:
+    """What the recorder of a real rank calls with the tensors that a collective has filled."""
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            tensor.detach().add_(SHIFT)
+
+
+def shifted(observer: Observer) -> Observer | None:
+    """The observer of a simulated exercise whose collectives shift what arrives; None where nothing is recorded."""
+    recorded = dataclasses.is_dataclass(observer) and hasattr(observer, "ledger")
+    return dataclasses.replace(observer, ledger=ShiftedLedger) if recorded else None
+
+
+def telling(exercise: Exercise, want: list[Observation]) -> list[int]:
+    """The numbers of the cases to try: with collectives in them; on ranks, where each is a run, the largest one."""
+    if not exercise.ranks and shifted(exercise.observe) is None:
+        return []
+    wire = [sum(row.wire_bytes for row in seen.get("ledger", []) if len(row.group) > 1) for seen in want]
+    due = [k for k, sent in enumerate(wire) if sent]
+    return sorted(due, key=wire.__getitem__)[-1:] if exercise.ranks else due
+
+
+def unmoved(right: tuple[Observation, Observation], got: tuple[Observation, Observation]) -> tuple | None:
+    """Where the reference's result moves under the shift and the answer's does not: (aspect, index), or None.
+
+    Each pair is what was seen without the shift and with it. A run that fails under the shift has moved.
+    """
+    if any("error" in seen for seen in (*right, got[0])) or "error" in got[1]:
+        return None
+    for place, before, after in _places(*right):
+        mine = [_at(seen, place) for seen in got]
+        if None not in mine and not _moved(before, after, *mine):
+            return place
+    return None
+
+
+def _places(before: Observation, after: Observation) -> Iterator[tuple[tuple, Any, Any]]:
+    """Each aspect, by rank or list entry where it has them."""
+    for aspect in before:
+        if aspect == "ledger" or aspect not in after:
+            continue
+        pair = before[aspect], after[aspect]
+        if all(isinstance(value, list) for value in pair) and len(pair[0]) == len(pair[1]):
+            yield from (((aspect, k), *both) for k, both in enumerate(zip(*pair, strict=True)))
+        else:
+            yield (aspect,), *pair
+
+
+def _at(seen: Observation, place: tuple) -> Any:
+    value = seen.get(place[0])
+    return value if len(place) == 1 or value is None else value[place[1]]
+
+
+def _moved(before: Any, after: Any, mine: Any, mine_after: Any) -> bool:
+    """Has the answer's value moved wherever the reference's has? In tensors of one shape, number by number."""
+    tensors = all(isinstance(value, Tensor) for value in (before, after, mine, mine_after))
+    if tensors and before.shape == after.shape == mine.shape == mine_after.shape:
+        moving = torch.isfinite(before) & torch.isfinite(after) & (before != after)
+        return bool((mine != mine_after)[moving].all())
+    return first_difference(after, before) is None or first_difference(mine_after, mine) is not None

@@ -1,0 +1,98 @@
+"""What an answer sent, against what the reference sends: less is right, and so is another way; more is not."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tplearn.ranks.ledger import Row
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The rule by which an exercise's ledger is judged, rank by rank.
+
+    By default a rank may run as many collectives as the reference, whose bytes on the wire (`Row.wire_bytes`) are no
+    more than the reference's. Fewer and cheaper ones are right wherever the values are: whether they were *used* is the
+    business of tplearn.checks.probe. A group of one rank costs nothing.
+
+    bytes_only: any number of messages within those bytes. exact: the very same collectives, in any order.
+    ops: the only ones allowed, where the exercise is to build something from them.
+    """
+
+    bytes_only: bool = False
+    exact: bool = False
+    ops: frozenset[str] | None = None
+
+    def complaint(self, got: list[Row], want: list[Row]) -> str | None:
+        """A sentence about the first rank whose rows break the rule; None where all keep it."""
+        for rank in sorted({row.rank for row in [*got, *want]}):
+            mine, due = (_counting(rows, rank) for rows in (got, want))
+            foreign = sorted({row.op for row in mine} - self.ops) if self.ops is not None else []
+            if foreign:
+                allowed = " and ".join(sorted(self.ops or ()))
+                return f"rank {rank} of your function ran {counted(mine)}, where only {allowed} may be used."
+            if self.exact:
+                if sorted(map(_form, mine)) != sorted(map(_form, due)):
+                    return _beside(rank, mine, due)
+            elif _wire(mine) > _wire(due) or (not self.bytes_only and _messages(mine) > _messages(due)):
+                return self._excess(rank, mine, due)
+        return None
+
+    def _excess(self, rank: int, mine: list[Row], due: list[Row]) -> str:
+        over = _wire(mine) - _wire(due)
+        if self.bytes_only:
+            sent, budget = _wire(mine), _wire(due)
+            return f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
+        if counted(mine) == counted(due):
+            return f"rank {rank} of your function put {over} bytes too many on the wire."
+        return _beside(rank, mine, due)
+
+
+def counted(rows: list[Row]) -> str:
+    """ "2 × all_reduce (1024 bytes)", or "no collective"."""
+    count, size = Counter(row.op for row in rows), Counter[str]()
+    for row in rows:
+        size[row.op] += row.bytes
+    return ", ".join(f"{n} × {op} ({size[op]} bytes)" for op, n in sorted(count.items())) or "no collective"
+
+
+def ops_by_rank(rows: list[Row]) -> dict[int, Counter]:
+    """How often each rank ran each op, with its reduce op and group: what two spellings of one idea have in common."""
+    found: dict[int, Counter] = {}
+    for row in rows:
+        if len(row.group) > 1:
+            found.setdefault(row.rank, Counter())[(row.op, row.reduce_op, row.group)] += 1
+    return found
+
+
+def _counting(rows: list[Row], rank: int) -> list[Row]:
+    return [row for row in rows if row.rank == rank and len(row.group) > 1]
+
+
+def _messages(rows: list[Row]) -> int:
+    return sum(row.op != "recv" for row in rows)
+
+
+def _wire(rows: list[Row]) -> int:
+    return sum(row.wire_bytes for row in rows)
+
+
+def _form(row: Row) -> str:
+    return repr((row.op, row.bytes, row.reduce_op, row.root, row.peer, row.group))
+
+
+def _beside(rank: int, mine: list[Row], due: list[Row]) -> str:
+    """Both in collectives; where the counts are alike, the first that differs in full."""
+    shown = counted(mine), counted(due)
+    if shown[0] == shown[1]:
+        missing = sorted((Counter(map(_detailed, due)) - Counter(map(_detailed, mine))).elements())
+        extra = sorted((Counter(map(_detailed, mine)) - Counter(map(_detailed, due))).elements())
+        if missing and extra:
+            shown = extra[0], missing[0]
+    return f"rank {rank} of your function ran {shown[0]}, where {shown[1]} is due."
+
+
+def _detailed(row: Row) -> str:
+    """ "all_reduce (MAX, group [0, 1])": what a row says beyond its bytes."""
+    more = [row.reduce_op or "", f"root {row.root}" if row.root is not None else ""]
+    more += [f"peer {row.peer}" if row.peer is not None else f"group {list(row.group)}"]
+    return f"{row.op} ({', '.join(filter(None, more))})"
