@@ -3,8 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, each, pieces, random, two_sizes
+from tplearn.checks.ch02_column_row.inputs import SIZES, each, pieces, two_sizes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.simulated import split
 
@@ -20,8 +21,8 @@ def column_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         out_features, in_features = two_sizes(generator)
-        x, weight = random(generator, 5, in_features), random(generator, out_features, in_features)
-        bias = random(generator, out_features)
+        x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
+        bias = randn(generator, out_features)
         cases.append(Case(tp, (x, split(weight, tp, 0), split(bias, tp, 0))))
     return cases
 

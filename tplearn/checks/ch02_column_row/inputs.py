@@ -6,11 +6,6 @@ from torch import Generator, Tensor
 SIZES = (1, 2, 4)  # tp
 
 
-def random(generator: Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers of that shape."""
-    return torch.randn(shape, dtype=torch.float64, generator=generator)
-
-
 def two_sizes(generator: Generator) -> tuple[int, int]:
     """(out_features, in_features): different, so that a wrong dimension shows in the shape, and multiples of 4."""
     first, step = torch.randint(1, 4, (2,), generator=generator).tolist()

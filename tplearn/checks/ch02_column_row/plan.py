@@ -3,8 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, pieces, products, random, two_sizes
+from tplearn.checks.ch02_column_row.inputs import SIZES, pieces, products, two_sizes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.checks.traffic import Traffic
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
@@ -27,8 +28,8 @@ def plan_cases(generator: Generator) -> list[Case]:
     for tp in SIZES:
         out_features, in_features = two_sizes(generator)
         for plan in ("column", "row"):
-            x, weight = random(generator, 5, in_features), random(generator, out_features, in_features)
-            cases.append(Case(tp, (x, weight, 1 + random(generator, out_features), tp, plan)))
+            x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
+            cases.append(Case(tp, (x, weight, 1 + randn(generator, out_features), tp, plan)))
     return cases
 
 

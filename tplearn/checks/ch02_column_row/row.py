@@ -3,8 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, each, products, random, two_sizes
+from tplearn.checks.ch02_column_row.inputs import SIZES, each, products, two_sizes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.simulated import split
 
@@ -20,8 +21,8 @@ def row_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         out_features, in_features = two_sizes(generator)
-        x, weight = random(generator, 5, in_features), random(generator, out_features, in_features)
-        bias = 1 + random(generator, out_features)
+        x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
+        bias = 1 + randn(generator, out_features)
         cases.append(Case(tp, (split(x, tp, 1), split(weight, tp, 1), [bias.clone() for _ in range(tp)])))
     return cases
 

@@ -2,8 +2,9 @@
 
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, random, two_sizes
+from tplearn.checks.ch02_column_row.inputs import SIZES, two_sizes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward
 
 
@@ -29,10 +30,10 @@ def _split_cases(generator: Generator, dim: int) -> list[Case]:
     cases = []
     for tp in SIZES:
         out_features, in_features = two_sizes(generator)
-        cases.append(Case(tp, (random(generator, out_features, in_features), tp)))
+        cases.append(Case(tp, (randn(generator, out_features, in_features), tp)))
     shape = [9, 9]
     shape[dim] = 10
-    return [*cases, Case(3, (random(generator, *shape), 3))]
+    return [*cases, Case(3, (randn(generator, *shape), 3))]
 
 
 def columns_cases(generator: Generator) -> list[Case]:

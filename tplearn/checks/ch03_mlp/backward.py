@@ -4,19 +4,9 @@ from collections.abc import Callable
 
 from torch import Generator, Tensor
 
-from tplearn.checks.ch03_mlp.inputs import (
-    NO_WIRE,
-    SIZES,
-    TOKENS,
-    Ending,
-    averaged,
-    kept,
-    random,
-    sizes,
-    summed,
-    unrecorded_sum,
-)
+from tplearn.checks.ch03_mlp.inputs import NO_WIRE, SIZES, TOKENS, Ending, averaged, kept, sizes, summed, unrecorded_sum
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
@@ -33,8 +23,8 @@ def backward_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         hidden, ffn = sizes(generator)
-        x, up, down = (random(generator, *shape) for shape in ((TOKENS, hidden), (ffn, hidden), (hidden, ffn)))
-        grad_output = random(generator, TOKENS, hidden)
+        x, up, down = (randn(generator, *shape) for shape in ((TOKENS, hidden), (ffn, hidden), (hidden, ffn)))
+        grad_output = randn(generator, TOKENS, hidden)
         cases.append(Case(tp, (grad_output, split(x @ up.T, tp, 1), split(up, tp, 0), split(down, tp, 1))))
     return cases
 

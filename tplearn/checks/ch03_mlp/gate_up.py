@@ -3,8 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch03_mlp.inputs import SIZES, random, sizes
+from tplearn.checks.ch03_mlp.inputs import SIZES, sizes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.simulated import split
 
 
@@ -19,8 +20,8 @@ def gate_up_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in (*SIZES, 3):
         hidden, ffn = sizes(generator)
-        cases.append(Case(tp, (random(generator, 2 * 3 * ffn, hidden), tp)))
-    return [*cases, Case(4, (random(generator, 12, 5), 4))]
+        cases.append(Case(tp, (randn(generator, 2 * 3 * ffn, hidden), tp)))
+    return [*cases, Case(4, (randn(generator, 12, 5), 4))]
 
 
 def _contiguous(weight: Tensor, world_size: int) -> list[Tensor]:

@@ -12,13 +12,13 @@ from tplearn.checks.ch03_mlp.inputs import (
     Ending,
     averaged,
     kept,
-    random,
     sizes,
     summed,
     summed_twice,
     unrecorded_sum,
 )
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
@@ -33,7 +33,7 @@ def mlp_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         hidden, ffn = sizes(generator)
-        x, up, down = (random(generator, *shape) for shape in ((TOKENS, hidden), (ffn, hidden), (hidden, ffn)))
+        x, up, down = (randn(generator, *shape) for shape in ((TOKENS, hidden), (ffn, hidden), (hidden, ffn)))
         cases.append(Case(tp, (x, split(up, tp, 0), split(down, tp, 1))))
     return cases
 

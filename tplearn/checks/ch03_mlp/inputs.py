@@ -11,11 +11,6 @@ SIZES = (1, 2, 4)  # tp
 TOKENS = 5
 
 
-def random(generator: Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers of that shape."""
-    return torch.randn(shape, dtype=torch.float64, generator=generator)
-
-
 def sizes(generator: Generator) -> tuple[int, int]:
     """(hidden, ffn): different from each other and from TOKENS, both multiples of 4."""
     first, step = torch.randint(1, 4, (2,), generator=generator).tolist()

@@ -13,13 +13,13 @@ from tplearn.checks.ch03_mlp.inputs import (
     Ending,
     averaged,
     kept,
-    random,
     sizes,
     summed,
     summed_twice,
     unrecorded_sum,
 )
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
@@ -34,7 +34,7 @@ def swiglu_cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         hidden, ffn = sizes(generator)
-        x, gate_up, down = (random(generator, *shape) for shape in ((TOKENS, hidden), (2 * ffn, hidden), (hidden, ffn)))
+        x, gate_up, down = (randn(generator, *shape) for shape in ((TOKENS, hidden), (2 * ffn, hidden), (hidden, ffn)))
         cases.append(Case(tp, (x, split_gate_up(gate_up, tp), split(down, tp, 1))))
     return cases
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from tplearn.checks.observe import forward
 from tplearn.checks.traffic import Traffic
@@ -14,11 +13,6 @@ from tplearn.simulated import Ring
 
 SIZES = (1, 2, 3, 4)  # tp
 ON_A_RING = Traffic(bytes_only=True, ops=frozenset({"send", "recv"}))  # chunks may travel in any number of messages
-
-
-def random_vector(generator: Generator, length: int) -> Tensor:
-    """float64 [length]."""
-    return torch.randn(length, dtype=torch.float64, generator=generator)
 
 
 @dataclass(frozen=True)

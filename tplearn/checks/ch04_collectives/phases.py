@@ -8,22 +8,22 @@ from tplearn.checks.ch04_collectives.budget import (
     SIZES,
     OnARing,
     chunked,
-    random_vector,
     shift_and_add,
     total_to_rank_0_and_back,
 )
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.simulated import Ring, ring_all_gather, ring_reduce_scatter
 
 
 def _scatter_cases(generator: Generator) -> list[Case]:
     """One vector per rank; its length divides by p."""
-    return [Case(tp, ([random_vector(generator, 3 * tp) for _ in range(tp)],)) for tp in SIZES]
+    return [Case(tp, ([randn(generator, 3 * tp) for _ in range(tp)],)) for tp in SIZES]
 
 
 def _gather_cases(generator: Generator) -> list[Case]:
     """One chunk per rank."""
-    return [Case(tp, ([random_vector(generator, 3) for _ in range(tp)],)) for tp in SIZES]
+    return [Case(tp, ([randn(generator, 3) for _ in range(tp)],)) for tp in SIZES]
 
 
 def _scatter(tensors: list[Tensor], ring: Ring, steps: int, own: int = 0, first: int = -1, add: bool = True):

@@ -6,8 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch05_real_ranks.inputs import one_each
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each
 from tplearn.ranks import per_rank
 
 

@@ -4,9 +4,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch06_backward.inputs import SIZES, averaged, one_each, pair, random, same, summed, summed_in_place
+from tplearn.checks.ch06_backward.inputs import SIZES, averaged, pair, same, summed, summed_in_place
 from tplearn.checks.ch06_backward.observe import through_autograd
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each, randn
 from tplearn.ranks import per_rank
 
 
@@ -17,7 +18,7 @@ def copy_to_group(x: Tensor) -> Tensor:
 
 def _cases(generator: torch.Generator) -> list[Case]:
     """One x for all; every rank uses it in its own way, so a different gradient arrives at each."""
-    return [Case(tp, ([random(generator, 3, 4)], per_rank(one_each(tp, generator, 3, 4)))) for tp in SIZES]
+    return [Case(tp, ([randn(generator, 3, 4)], per_rank(one_each(tp, generator, 3, 4)))) for tp in SIZES]
 
 
 def _from_rank_0(x: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch06_backward.inputs import joined, one_each, own, pair, random, reduce_scattered
+from tplearn.checks.ch06_backward.inputs import joined, own, pair, reduce_scattered
 from tplearn.checks.ch06_backward.observe import through_autograd
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each, randn
 from tplearn.ranks import per_rank
 
 
@@ -22,7 +23,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
         whole = [4, 4]
         whole[dim] = 4 * tp
         shards = [[shard] for shard in one_each(tp, generator, 4, 4)]
-        cases.append(Case(tp, (per_rank(shards), random(generator, *whole), (dim,))))
+        cases.append(Case(tp, (per_rank(shards), randn(generator, *whole), (dim,))))
     return cases
 
 

@@ -4,8 +4,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch06_backward.inputs import averaged, one_each, random, summed
+from tplearn.checks.ch06_backward.inputs import averaged, summed
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each, randn
 from tplearn.ranks import per_rank
 
 
@@ -19,7 +20,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp, kind in ((2, "one"), (2, "each"), (3, "each"), (4, "one")):
         if kind == "one":
-            a, b = random(generator, 3, 4), random(generator, 3, 4)
+            a, b = randn(generator, 3, 4), randn(generator, 3, 4)
         else:
             a, b = (per_rank(one_each(tp, generator, 3, 4)) for _ in range(2))
         cases.append(Case(tp, (a, b, kind)))

@@ -11,16 +11,6 @@ Wire = Callable[[Tensor], Tensor]
 SIZES = (2, 3, 4)  # tp; on one rank an answer may send to itself or not, and both are right
 
 
-def random(generator: torch.Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers of that shape."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def one_each(tp: int, generator: torch.Generator, *shape: int) -> list[Tensor]:
-    """Another tensor for every rank."""
-    return [random(generator, *shape) for _ in range(tp)]
-
-
 def same(x: Tensor) -> Tensor:
     """Nothing is sent."""
     return x.view_as(x)

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from tplearn.checks.ch06_backward.inputs import SIZES, averaged, one_each, pair, random, same, summed, summed_in_place
+from tplearn.checks.ch06_backward.inputs import SIZES, averaged, pair, same, summed, summed_in_place
 from tplearn.checks.ch06_backward.observe import through_autograd
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each, randn
 from tplearn.ranks import per_rank
 
 
@@ -17,8 +18,7 @@ def reduce_from_group(x: Tensor) -> Tensor:
 def _cases(generator: torch.Generator) -> list[Case]:
     """A summand for each rank; the sum is one tensor, so the same gradient arrives everywhere."""
     return [
-        Case(tp, (per_rank([[part] for part in one_each(tp, generator, 3, 4)]), random(generator, 3, 4)))
-        for tp in SIZES
+        Case(tp, (per_rank([[part] for part in one_each(tp, generator, 3, 4)]), randn(generator, 3, 4))) for tp in SIZES
     ]
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from tplearn.checks.ch06_backward.inputs import one_each, random, same, summed
+from tplearn.checks.ch06_backward.inputs import same, summed
 from tplearn.checks.ch06_backward.observe import through_autograd
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each, randn
 from tplearn.parallel import copy_to_group as f
 from tplearn.parallel import reduce_from_group as g
 from tplearn.ranks import per_rank
@@ -24,7 +25,7 @@ def residual_mlp(x: Tensor, gate_shard: Tensor, up_shard: Tensor, down_shard: Te
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 3, 4):
-        x, bias, upstream = random(generator, 5, 6), random(generator, 6), random(generator, 5, 6)
+        x, bias, upstream = randn(generator, 5, 6), randn(generator, 6), randn(generator, 5, 6)
         gates, ups, downs = (one_each(tp, generator, *shape) for shape in ((4, 6), (4, 6), (6, 4)))
         shards = [[x, *own, bias] for own in zip(gates, ups, downs, strict=True)]
         cases.append(Case(tp, (per_rank(shards), upstream)))

@@ -4,9 +4,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch06_backward.inputs import joined, one_each, own, pair, reduce_scattered, summed
+from tplearn.checks.ch06_backward.inputs import joined, own, pair, reduce_scattered, summed
 from tplearn.checks.ch06_backward.observe import through_autograd
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import one_each
 from tplearn.ranks import per_rank
 
 

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.checks.ch07_mlp_on_gloo.first_values import Shard, init_shard, same_seed
-from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES, cut, numbers
+from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES, cut
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.layers import layer_on_ranks
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group
 from tplearn.ranks import per_rank
@@ -60,7 +61,7 @@ class _Gathered(ColumnLinear):
 
 def _cases(generator: torch.Generator) -> list[Case]:
     def case(tp: int) -> Case:
-        x, dy = numbers(generator, 2, 3, 5), numbers(generator, 2, 3, 24)
+        x, dy = randn(generator, 2, 3, 5), randn(generator, 2, 3, 24)
         return Case(tp, ((5, 24), [x], per_rank(cut(dy, tp))))
 
     return [case(tp) for tp in SIZES]

@@ -1,6 +1,5 @@
 """Random inputs for layers on ranks, in float64, and the place of a rank."""
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -10,11 +9,6 @@ SIZES = (1, 2, 3, 4)  # the ranks that every layer is judged on: its dimensions 
 def place() -> tuple[int, int]:
     """This process's rank, and how many there are."""
     return dist.get_rank(), dist.get_world_size()
-
-
-def numbers(generator: torch.Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def cut(tensor: Tensor, tp: int) -> list[Tensor]:

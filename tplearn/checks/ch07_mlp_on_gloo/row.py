@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.checks.ch07_mlp_on_gloo.first_values import Shard, init_shard, wide
-from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES, cut, numbers, place
+from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES, cut, place
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.layers import layer_on_ranks
 from tplearn.parallel import reduce_from_group
 from tplearn.ranks import per_rank
@@ -56,7 +57,7 @@ class _NoG(RowLinear):
 
 def _cases(generator: torch.Generator) -> list[Case]:
     def case(tp: int) -> Case:
-        x, dy = numbers(generator, 2, 3, 24), numbers(generator, 2, 3, 5)
+        x, dy = randn(generator, 2, 3, 24), randn(generator, 2, 3, 5)
         return Case(tp, ((24, 5), per_rank([[shard] for shard in cut(x, tp)]), dy))
 
     return [case(tp) for tp in SIZES]

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.checks.ch07_mlp_on_gloo.first_values import Shard, init_shard, same_seed
-from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES, numbers
+from tplearn.checks.ch07_mlp_on_gloo.inputs import SIZES
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.layers import layer_on_ranks
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
 
@@ -60,7 +61,7 @@ class _GatheredMiddle(SwiGLU):
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    return [Case(tp, ((5, 24), [numbers(generator, 2, 3, 5)], numbers(generator, 2, 3, 5))) for tp in SIZES]
+    return [Case(tp, ((5, 24), [randn(generator, 2, 3, 5)], randn(generator, 2, 3, 5))) for tp in SIZES]
 
 
 SWIGLU = Exercise(

@@ -6,8 +6,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import linear
 
-from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, SIZES, layer_shards, random
+from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, SIZES, layer_shards
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import apply_rotary, attend, gather_from_group, reduce_from_group, rotary_tables
 from tplearn.ranks import per_rank
 
@@ -67,7 +68,7 @@ def _cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in SIZES:
         qkv_shards, o_shards, head_dim = layer_shards(generator, tp)
-        x = random(generator, BATCH, TOKENS, HIDDEN)
+        x = randn(generator, BATCH, TOKENS, HIDDEN)
         cases.append(Case(tp, (x, per_rank(qkv_shards), per_rank(o_shards), head_dim, PROMPT)))
     return cases
 

@@ -7,8 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch08_attention.inputs import HIDDEN, SIZES, random
+from tplearn.checks.ch08_attention.inputs import HIDDEN, SIZES
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward
 from tplearn.parallel import head_range
 
@@ -30,7 +31,7 @@ def _stacked(
 def _cases(generator: Generator) -> list[Case]:
     cases = []
     for tp, (heads, kv_heads, head_dim) in SIZES.items():
-        weight = random(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN)
+        weight = randn(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN)
         cases.append(Case(tp, (weight, head_dim, heads, kv_heads)))
     return cases
 

@@ -3,15 +3,11 @@
 import torch
 from torch import Generator, Tensor
 
+from tplearn.checks.inputs import randn
 from tplearn.parallel import head_range
 
 SIZES = {1: (4, 2, 4), 2: (8, 4, 4), 3: (9, 3, 6), 4: (8, 2, 4)}  # tp -> heads, KV heads, head_dim; copies at tp 4
 BATCH, TOKENS, HIDDEN = 2, 5, 7
-
-
-def random(generator: Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers of that shape."""
-    return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
 def rows_of_rank(heads: int, kv_heads: int, head_dim: int, rank: int, tp: int) -> Tensor:
@@ -24,7 +20,7 @@ def rows_of_rank(heads: int, kv_heads: int, head_dim: int, rank: int, tp: int) -
 def layer_shards(generator: Generator, tp: int) -> tuple[list[Tensor], list[Tensor], int]:
     """Each rank's part of a random fused QKV weight and of a random output weight, and head_dim."""
     heads, kv_heads, head_dim = SIZES[tp]
-    qkv = random(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN)
-    output = random(generator, HIDDEN, heads * head_dim)
+    qkv = randn(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN)
+    output = randn(generator, HIDDEN, heads * head_dim)
     qkv_shards = [qkv[rows_of_rank(heads, kv_heads, head_dim, rank, tp)] for rank in range(tp)]
     return qkv_shards, [part.clone() for part in output.chunk(tp, dim=1)], head_dim

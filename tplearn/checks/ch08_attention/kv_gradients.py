@@ -7,8 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch08_attention.inputs import HIDDEN, random
+from tplearn.checks.ch08_attention.inputs import HIDDEN
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward
 from tplearn.parallel import reduce_from_group
 from tplearn.ranks import per_rank
@@ -27,7 +28,7 @@ def _cases(generator: Generator) -> list[Case]:
     cases = []
     for tp, (num_heads, num_kv_heads, head_dim) in SIZES.items():
         heads, kv_heads = num_heads // tp, max(1, num_kv_heads // tp)
-        gradients = [random(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN) for _ in range(tp)]
+        gradients = [randn(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN) for _ in range(tp)]
         copies = max(1, tp // num_kv_heads)
         cases.append(Case(tp, (per_rank(gradients), head_dim, heads, kv_heads, copies)))
     return cases

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.inputs import numbers, own_range, padded_shards, words
+from tplearn.checks.ch09_vocabulary.inputs import own_range, padded_shards, words
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group
 from tplearn.ranks import per_rank
@@ -34,7 +35,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
         ids = words(generator, vocab_size, tp, 2, 5)
         rows = -(-vocab_size // tp)
         ids[1, 3:] = torch.tensor([padding_idx, min(rows + 1, vocab_size - 1)])  # local index 1 of rank 1, a true word
-        shards = padded_shards(generator, numbers(generator, vocab_size, 3), tp, 0, None)
+        shards = padded_shards(generator, randn(generator, vocab_size, 3), tp, 0, None)
         cases.append(Case(tp, (ids, per_rank(shards), vocab_size, padding_idx)))
     return cases
 

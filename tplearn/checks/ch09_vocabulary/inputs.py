@@ -7,13 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import changed_inputs, plain
 from tplearn.parallel import vocab_range
-
-
-def numbers(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random float64 numbers."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def words(generator: torch.Generator, vocab_size: int, tp: int, *shape: int) -> Tensor:
@@ -30,7 +26,7 @@ def padded_shards(generator: torch.Generator, dense: Tensor, tp: int, dim: int, 
     rows = vocab_range(dense.shape[dim], 0, tp)[2]
     shape = list(dense.shape)
     shape[dim] = rows * tp - dense.shape[dim]
-    rest = 5 + numbers(generator, *shape).abs() if padding is None else dense.new_full(shape, padding)
+    rest = 5 + randn(generator, *shape).abs() if padding is None else dense.new_full(shape, padding)
     return [shard.contiguous() for shard in torch.cat([dense, rest], dim).chunk(tp, dim)]
 
 

@@ -4,14 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.inputs import (
-    cut_forward_and_gradient,
-    is_padding,
-    numbers,
-    own_range,
-    padded_shards,
-)
+from tplearn.checks.ch09_vocabulary.inputs import cut_forward_and_gradient, is_padding, own_range, padded_shards
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import copy_to_group, gather_from_group
 from tplearn.ranks import per_rank
 
@@ -25,8 +20,8 @@ def parallel_logits(x: Tensor, weight_shard: Tensor, vocab_size: int) -> Tensor:
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp, vocab_size in ((1, 5), (2, 11), (3, 131), (4, 5)):
-        x, shards = numbers(generator, 3, 4), padded_shards(generator, numbers(generator, vocab_size, 4), tp, 0, None)
-        upstream = [numbers(generator, 3, len(shard)) for shard in shards]
+        x, shards = randn(generator, 3, 4), padded_shards(generator, randn(generator, vocab_size, 4), tp, 0, None)
+        upstream = [randn(generator, 3, len(shard)) for shard in shards]
         cases.append(Case(tp, (per_rank([(x, shard, vocab_size) for shard in shards]), per_rank(upstream))))
     return cases
 

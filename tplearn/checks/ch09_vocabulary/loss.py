@@ -5,8 +5,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.inputs import numbers, own_range, padded_shards, words
+from tplearn.checks.ch09_vocabulary.inputs import own_range, padded_shards, words
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.parallel import gather_from_group, reduce_from_group
 from tplearn.ranks import per_rank
@@ -37,7 +38,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
     """From two ranks on: on one, whether dist.all_reduce is called or left out is a matter of taste."""
     cases = []
     for tp, vocab_size, offset in ((2, 131, 0.0), (3, 11, 900.0), (4, 5, 0.0)):  # exp(900) is too large for float64
-        dense = 3 * numbers(generator, 8, vocab_size) + offset
+        dense = 3 * randn(generator, 8, vocab_size) + offset
         shards = padded_shards(generator, dense, tp, 1, -torch.inf)
         cases.append(Case(tp, (per_rank(shards), words(generator, vocab_size, tp, 8), vocab_size)))
     return cases

@@ -4,8 +4,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch09_vocabulary.inputs import numbers, own_range, padded_shards
+from tplearn.checks.ch09_vocabulary.inputs import own_range, padded_shards
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import gather_from_group
 from tplearn.ranks import per_rank
 
@@ -35,7 +36,7 @@ def sample_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp, vocab_size in ((2, 131), (3, 11), (4, 5)):
-        dense = numbers(generator, 6, vocab_size)
+        dense = randn(generator, 6, vocab_size)
         noise = -(-torch.rand(6, vocab_size, generator=generator, dtype=torch.float64).log()).log()  # Gumbel
         rows = -(-vocab_size // tp)
         winners = torch.randint(rows, vocab_size, (6,), generator=generator)  # luck decides, and never for rank 0

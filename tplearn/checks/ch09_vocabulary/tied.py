@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.checks.ch09_vocabulary.embed import embed_words
-from tplearn.checks.ch09_vocabulary.inputs import is_padding, numbers, own_range, words
+from tplearn.checks.ch09_vocabulary.inputs import is_padding, own_range, words
 from tplearn.checks.ch09_vocabulary.logits import parallel_logits
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.layers import layer_on_ranks
 from tplearn.parallel import copy_to_group
 from tplearn.ranks import per_rank
@@ -80,7 +81,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp, vocab_size in ((1, 5), (2, 11), (3, 11), (4, 5)):
         ids, rows = words(generator, vocab_size, tp, 6), -(-vocab_size // tp)
-        upstream = [numbers(generator, 6, rows) for _ in range(tp)]
+        upstream = [randn(generator, 6, rows) for _ in range(tp)]
         cases.append(Case(tp, ((vocab_size, 3), (ids,), per_rank(upstream))))
     return cases
 

@@ -11,11 +11,6 @@ from torch import Tensor
 from tplearn.checks.observe import changed_inputs, plain
 
 
-def randn(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random float64 numbers."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def with_upstream(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[str, Any]:
     """{"forward", "gradient"} of fn(*args); `upstream` is this rank's gradient of the result, argument by argument.
 

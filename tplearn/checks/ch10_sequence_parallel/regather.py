@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from tplearn.checks.ch10_sequence_parallel.observers import randn, with_kept_bytes
+from tplearn.checks.ch10_sequence_parallel.observers import with_kept_bytes
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import gather_sequence
 from tplearn.parallel.collectives import all_gather, all_reduce, own_slice, reduce_scatter
 from tplearn.parallel.place import Place

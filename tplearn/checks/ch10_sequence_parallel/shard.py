@@ -4,8 +4,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch10_sequence_parallel.observers import randn, with_refusal
+from tplearn.checks.ch10_sequence_parallel.observers import with_refusal
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import scatter_to_group
 from tplearn.ranks import per_rank
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, numbers, seen_of_block, weights
+from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, seen_of_block, weights
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
 from tplearn.ranks import per_rank
 
@@ -18,7 +19,7 @@ def tp_block(x: Tensor, w: Weights) -> Tensor:
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 3, 4):
-        x, upstream = (numbers(generator, 2, 3, HIDDEN) for _ in range(2))
+        x, upstream = (randn(generator, 2, 3, HIDDEN) for _ in range(2))
         cases.append(Case(tp, (upstream, x, per_rank(weights(generator, tp)))))
     return cases
 

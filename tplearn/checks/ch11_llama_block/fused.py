@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, numbers, weights
+from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, weights
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.parallel import copy_to_group, reduce_from_group
 from tplearn.ranks import per_rank
@@ -25,8 +26,8 @@ def _block(x: Tensor, w: Weights) -> Stream:
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 3, 4):
-        summands = [numbers(generator, 2, 3, HIDDEN) for _ in range(tp)]
-        residual = numbers(generator, 2, 3, HIDDEN)
+        summands = [randn(generator, 2, 3, HIDDEN) for _ in range(tp)]
+        residual = randn(generator, 2, 3, HIDDEN)
         cases.append(Case(tp, (per_rank(summands), residual, per_rank(weights(generator, tp)))))
     return cases
 

@@ -4,8 +4,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch11_llama_block.parts import numbers
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.ranks import per_rank
 
 
@@ -24,9 +24,9 @@ def _cases(generator: torch.Generator) -> list[Case]:
     """From two ranks on: on one, whether dist.all_reduce is called or left out is a matter of taste."""
     cases = []
     for tp, kv_copies in ((2, 1), (3, 3), (4, 2)):
-        norm_gradient = 3 * numbers(generator, 6)
-        kv = [2 * numbers(generator, 2, 6) for _ in range(tp // kv_copies)]
-        shards = [[numbers(generator, 4, 6), norm_gradient.clone(), kv[r // kv_copies].clone()] for r in range(tp)]
+        norm_gradient = 3 * randn(generator, 6)
+        kv = [2 * randn(generator, 2, 6) for _ in range(tp // kv_copies)]
+        shards = [[randn(generator, 4, 6), norm_gradient.clone(), kv[r // kv_copies].clone()] for r in range(tp)]
         cases.append(Case(tp, (per_rank(shards), [1, tp, kv_copies])))
     return cases
 

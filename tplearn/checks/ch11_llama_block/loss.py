@@ -5,8 +5,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch11_llama_block.parts import HIDDEN, norm, numbers
+from tplearn.checks.ch11_llama_block.parts import HIDDEN, norm
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import forward_and_gradient
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, vocab_parallel_cross_entropy
 from tplearn.ranks import per_rank
@@ -24,9 +25,9 @@ def _logits(x: Tensor, norm_weight: Tensor, head_shard: Tensor) -> Tensor:
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 3, 4):
-        x, weight = numbers(generator, 2, 6, HIDDEN), 1 + 0.5 * numbers(generator, HIDDEN)
+        x, weight = randn(generator, 2, 6, HIDDEN), 1 + 0.5 * randn(generator, HIDDEN)
         ids = torch.randint(5 * tp, (2, 6), generator=generator)
-        cases.append(Case(tp, (x, ids, weight, per_rank([numbers(generator, 5, HIDDEN) for _ in range(tp)]))))
+        cases.append(Case(tp, (x, ids, weight, per_rank([randn(generator, 5, HIDDEN) for _ in range(tp)]))))
     return cases
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import changed_inputs, plain
 from tplearn.parallel import apply_rotary, attend, rotary_tables
 
@@ -36,19 +37,14 @@ def mlp(x: Tensor, w: Weights) -> Tensor:
     return F.linear(F.silu(F.linear(x, w["gate"])) * F.linear(x, w["up"]), w["down"])
 
 
-def numbers(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random float64 numbers."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def weights(generator: torch.Generator, tp: int) -> list[Weights]:
     """The weights of a block with 2·tp query heads, tp KV heads and an MLP of 3·tp, as tp ranks hold them."""
-    norms = {name: 1 + 0.5 * numbers(generator, HIDDEN) for name in ("norm_1", "norm_2")}
+    norms = {name: 1 + 0.5 * randn(generator, HIDDEN) for name in ("norm_1", "norm_2")}
     shapes = {"q": (2 * HEAD, HIDDEN), "k": (HEAD, HIDDEN), "v": (HEAD, HIDDEN), "o": (HIDDEN, 2 * HEAD)}
     shapes |= {"gate": (3, HIDDEN), "up": (3, HIDDEN), "down": (HIDDEN, 3)}
     return [
         {name: norm_weight.clone() for name, norm_weight in norms.items()}
-        | {name: 0.4 * numbers(generator, *shape) for name, shape in shapes.items()}
+        | {name: 0.4 * randn(generator, *shape) for name, shape in shapes.items()}
         for _ in range(tp)
     ]
 

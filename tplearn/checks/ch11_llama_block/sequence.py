@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, numbers, seen_of_block, weights
+from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, seen_of_block, weights
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import (
     copy_to_group,
     gather_from_group,
@@ -30,7 +31,7 @@ def _between(x_shard: Tensor, w: Weights, norm_1: Tensor, norm_2: Tensor) -> Ten
 def _cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 3, 4):
-        x, upstream = ([numbers(generator, 2, tp, HIDDEN) for _ in range(tp)] for _ in range(2))
+        x, upstream = ([randn(generator, 2, tp, HIDDEN) for _ in range(tp)] for _ in range(2))
         cases.append(Case(tp, (per_rank(upstream), per_rank(x), per_rank(weights(generator, tp)))))
     return cases
 

@@ -7,9 +7,10 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch08_attention.inputs import HIDDEN, SIZES, random
+from tplearn.checks.ch08_attention.inputs import HIDDEN, SIZES
 from tplearn.checks.ch12_real_weights.file import CountingFile
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.checks.observe import plain
 from tplearn.parallel import head_range, vocab_range
 
@@ -61,7 +62,7 @@ def _cases(generator: Generator) -> list[Case]:
             "down_proj": (HIDDEN + 1, INNER),
             "embed_tokens": (WORDS[tp], HIDDEN),
         }
-        cases.append(Case(tp, ({name: random(generator, *shape) for name, shape in shapes.items()}, SIZES[tp])))
+        cases.append(Case(tp, ({name: randn(generator, *shape) for name, shape in shapes.items()}, SIZES[tp])))
     return cases
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch08_attention.inputs import random, rows_of_rank
+from tplearn.checks.ch08_attention.inputs import rows_of_rank
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import randn
 from tplearn.parallel import head_range, vocab_range
 
 HEADS, KV_HEADS, HEAD_DIM, WIDTH = 8, 2, 2, 3
@@ -54,8 +55,8 @@ def _cases(generator: Generator) -> list[Case]:
     cases = []
     for old, new, vocab_size in ((2, 4, 13), (4, 2, 13), (8, 2, 21), (1, 4, 7)):
         sizes = (HEADS, KV_HEADS, HEAD_DIM)
-        dense = random(generator, (HEADS + 2 * KV_HEADS) * HEAD_DIM, WIDTH)
-        words = cut_words(random(generator, vocab_size, WIDTH), old)
+        dense = randn(generator, (HEADS + 2 * KV_HEADS) * HEAD_DIM, WIDTH)
+        words = cut_words(randn(generator, vocab_size, WIDTH), old)
         words = [shard + (shard == 0) * 7.0 for shard in words]  # what stood in the old padding is nobody's
         cases.append(Case(new, (cut_qkv(dense, sizes, old), words, sizes, vocab_size, new)))
     return cases
