@@ -4,8 +4,6 @@ A solution notebook has, for each exercise, one code cell with `### BEGIN SOLUTI
 one check cell that holds the line `check(name)`. Points come from the registry; nbval finds the checks by their tag.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from nbformat import NotebookNode
 
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.verdict import NOT_ATTEMPTED
+from tplearn.course.pages import fingerprint
 
 CHECKED = "nbval-check-output"  # the cell tag: nbval compares what this cell shows, also in its lax mode
 REGION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.S | re.M)
@@ -97,11 +96,6 @@ def untouched(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = []
     made.metadata["tplearn"] = {"made": fingerprint(made)}
     return made
-
-
-def fingerprint(notebook: NotebookNode) -> str:
-    """Of the cells' sources alone: running a notebook does not change it, answering does."""
-    return hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode()).hexdigest()[:16]
 
 
 def graded_cells(notebook: NotebookNode, name: str = "notebook") -> Iterator[tuple[str, NotebookNode, NotebookNode]]:
