@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "page", "checks", "grading")
-FLOORS += ("commands",)
+FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course", "page", "checks")
+FLOORS += ("grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -72,7 +72,10 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("imports", "heavy"),
     [
-        ("import tplearn.cli, tplearn.lab, tplearn.forkserver", ("torch", "numpy")),
+        (
+            "import tplearn.cli, tplearn.lab, tplearn.page, tplearn.forkserver",
+            ("torch", "numpy", "IPython", "nbformat"),
+        ),
         ("from tplearn import run_ranks", ("matplotlib", "ipywidgets", "IPython", "jax")),
     ],
 )

@@ -125,6 +125,8 @@ def main(names: list[str]) -> int:
     from rich.progress import Progress
 
     given = [Path(name) for name in names]
+    if missing := [str(part) for part in given if not part.exists()]:
+        sys.exit(f"no notebook or folder of that name: {', '.join(missing)}")
     paths = [path for part in given for path in (sorted(part.glob("*.ipynb")) if part.is_dir() else [part])]
     console, failed = Console(), False
     with Progress(console=console) as progress:

@@ -31,6 +31,7 @@ def check_notebook(number: str, folder: Path | None = None, cell_seconds: int = 
     path = _find(number, folder or exercises_folder())
     due = exercises(path.name[:2])
     console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Checking {path}", markup=False)
     verdicts = _run(path, console, cell_seconds)
     for exercise in due:
         if exercise.name not in verdicts:
