@@ -38,6 +38,12 @@ def floor_of(module: str) -> int:
     return FLOORS.index(parts[1]) if parts[1] in FLOORS else len(FLOORS)
 
 
+def is_module(name: str) -> bool:
+    """Whether tplearn.x.y is a file or a folder, and no name inside one."""
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_name(path.name + ".py").is_file()
+
+
 def imported_modules(path: Path) -> set[str]:
     """Every tplearn module that a file imports, also inside functions."""
     found: set[str] = set()
@@ -46,7 +52,7 @@ def imported_modules(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {name if (ROOT / name.replace(".", "/")).exists() else node.module for name in inside}
+            found |= {name if is_module(name) else node.module for name in inside}
     return {name for name in found if name.split(".")[0] == "tplearn"}
 
 
@@ -64,6 +70,8 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     source = tmp_path / "sample.py"
     source.write_text("import os\ndef f():\n    from tplearn.show.style import INK\n    import tplearn.ranks.ledger\n")
     assert imported_modules(source) == {"tplearn.show.style", "tplearn.ranks.ledger"}
+    source.write_text("from tplearn import cli, run_ranks\nfrom tplearn.ranks import ledger\n")
+    assert imported_modules(source) == {"tplearn.cli", "tplearn", "tplearn.ranks.ledger"}, "also the roof, from below"
     assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks")
     assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver")
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
