@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tplearn.course.places import HERE
+
 ROOT = Path(__file__).parent.parent
 # Lowest first.
 FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course", "page", "checks")
@@ -20,13 +22,14 @@ NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for p
 
 
 def project_files() -> list[Path]:
-    """Every text file that git keeps or would keep; without git, every file outside hidden folders."""
+    """Every text file that git keeps or would keep; without git, every file outside hidden folders and my-course."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode == 0:
         paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     else:
-        paths = [p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)]
+        parts = {p: p.relative_to(ROOT).parts for p in ROOT.rglob("*")}
+        paths = [p for p in parts if parts[p][0] != HERE and not any(part.startswith(".") for part in parts[p])]
     return sorted(p for p in paths if p.is_file() and p.suffix in TEXT_ENDINGS)
 
 
