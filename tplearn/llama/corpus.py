@@ -53,14 +53,6 @@ def train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer.json of a Hugging Face folder. Raises ValueError where there is none."""
-    path = Path(folder) / "tokenizer.json"
-    if not path.exists():
-        raise ValueError(f"{folder} has no tokenizer.json; a folder with one, or token ids, work")
-    return Tokenizer.from_file(str(path))
-
-
 def token_stream(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
     """[tokens]: every text with END before it."""
     end = tokenizer.token_to_id(END)
