@@ -51,3 +51,7 @@ def tied(folder: Path) -> tuple[bool, bool]:
 
 def resave(source: Path, target: Path, dtype: torch.dtype, max_file_bytes: int) -> None:
     Llama.from_pretrained(source, dtype=dtype).save_pretrained(target, max_file_bytes)
+
+
+def greedy(folder: Path, ids: Tensor, new: int) -> Tensor:
+    return generate(Llama.from_pretrained(folder), ids, new)

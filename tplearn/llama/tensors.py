@@ -13,7 +13,7 @@ EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_he
 READABLE = ("F64", "F32", "F16", "BF16")
 # Old files hold tables that every model makes for itself.
 HARMLESS = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
-LAYER = re.compile(r"model\.layers\.(0|[1-9]\d*)\.(.+)")
+LAYER = re.compile(r"model\.layers\.(0|[1-9]\d{0,8})\.(.+)")
 # What quantized weights have beside them, or in place of `weight`.
 QUANTIZED = re.compile(r"(scales?|scale_inv|zeros|zero_point|qweight|packed|g_idx|absmax|quant_map|quant_state\b.*)$")
 UNQUANTIZED = "quantized weights are not supported, plain ones work"
