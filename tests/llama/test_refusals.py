@@ -217,7 +217,7 @@ REFUSED: dict[str, tuple[dict, Edit, str, str]] = {
         MANY,
         first_shard(lambda at: write_tensors(at, {k: t for k, t in load_file(at).items() if "embed" not in k})),
         "",
-        "no tensor 'model.embed_tokens.weight', .* the index says is in model-00001-of-00006.safetensors",
+        "no tensor 'model.embed_tokens.weight', .*; by model.safetensors.index.json it is in model-00001-of-00006",
     ),
     "no head": (
         {},

@@ -73,11 +73,8 @@ class LlamaConfig(ModelShape):
     @property
     def limit(self) -> str:
         """max_length in words, for messages."""
-        return (
-            f"{self.max_length} (its sliding window)"
-            if self.max_length == self.sliding_window
-            else f"{self.max_length}"
-        )
+        window = " (its sliding window)" if self.max_length == self.sliding_window else ""
+        return f"{self.max_length}{window}"
 
     @staticmethod
     def from_folder(folder: str | Path) -> LlamaConfig:

@@ -44,10 +44,10 @@ def generate(
     if not_done and model.place.rank == 0:
         warnings.warn(f"{GENERATION} asks for {', '.join(not_done)}, which is not done here", stacklevel=2)
     batch, prompt = input_ids.shape
-    words = [word for word in (settings.eos_token_id if eos is None else eos) if 0 <= word < model.config.vocab_size]
-    ends = torch.tensor(words, dtype=torch.long, device=input_ids.device)
-    padding = settings.pad_token_id
-    filler = padding if padding is not None and padding < model.config.vocab_size else words[0] if words else 0
+    vocabulary = range(model.config.vocab_size)
+    stops = [token for token in (settings.eos_token_id if eos is None else eos) if token in vocabulary]
+    ends = torch.tensor(stops, dtype=torch.long, device=input_ids.device)
+    filler = next((token for token in (settings.pad_token_id, *stops) if token in vocabulary), 0)
     generator = torch.Generator(device=input_ids.device).manual_seed(seed)
     caches = [KVCache(prompt + max_new_tokens) for _ in model.layers]
     ended = torch.zeros(batch, dtype=torch.bool, device=input_ids.device)

@@ -69,9 +69,9 @@ class GenerationConfig:
 
         Raises ValueError, naming the file and the field that does not work.
         """
-        path = model_folder(folder) / GENERATION
-        own = there(path)
-        path = path if own else path.with_name(CONFIG)
+        folder = model_folder(folder)
+        own = there(folder / GENERATION)
+        path = folder / (GENERATION if own else CONFIG)
         fields = Fields(read_object(path), path)
         known = ("eos_token_id", "pad_token_id", "repetition_penalty")
         asked = fields.values if own else {name: fields.get(name) for name in ALWAYS | DRAWN}

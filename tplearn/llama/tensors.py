@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tplearn.llama.checkpoint import Checkpoint
 from tplearn.llama.config import LlamaConfig
+from tplearn.llama.files import INDEX
 
 Shape = tuple[int, ...]
 Sources = dict[str, dict[str, int]]  # of each parameter: the stored tensors that make it up, with the rows of each
@@ -15,7 +16,7 @@ READABLE = ("F64", "F32", "F16", "BF16")
 HARMLESS = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 LAYER = re.compile(r"model\.layers\.(0|[1-9]\d{0,8})\.(.+)")
 # What quantized weights have beside them, or in place of `weight`.
-QUANTIZED = re.compile(r"(scales?|scale_inv|zeros|zero_point|qweight|packed|g_idx|absmax|quant_map|quant_state\b.*)$")
+QUANTIZED = re.compile(r"(scales?(_inv|_\d+)?|zeros|zero_point|qweight|packed|g_idx|absmax|quant_map|quant_state\b.*)$")
 UNQUANTIZED = "quantized weights are not supported, plain ones work"
 SHOWN = 3  # names in a message
 
@@ -129,7 +130,7 @@ def _missing(name: str, config: LlamaConfig, checkpoint: Checkpoint) -> ValueErr
     said = f"{checkpoint.folder} has no tensor {name!r}, which config.json asks for ({_asked(config)})"
     module, _, kind = name.removeprefix(PREFIX).rpartition(".")
     if name in checkpoint.indexed:
-        return ValueError(f"{said} and the index says is in {checkpoint.indexed[name].name}; a fresh download works")
+        return ValueError(f"{said}; by {INDEX} it is in {checkpoint.indexed[name].name}: a fresh download works")
     beside = [other for other in checkpoint.tensors if f".{module}." in f".{other}"]
     if any(other.endswith(f"{module}.{kind}") for other in beside):
         return ValueError(f"{said}; it has {_listed(beside)}: names without a prefix of their own work")

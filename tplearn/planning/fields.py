@@ -27,7 +27,7 @@ class Fields:
         if missing:
             raise ValueError(f"{self.source} does not say {', '.join(missing)}")
 
-    def refuse(self, name: str, works: object) -> ValueError:
+    def refuse(self, name: str, works: str) -> ValueError:
         """What to raise for a value that does not work."""
         shown = repr(self.get(name))
         shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "…"
@@ -71,16 +71,16 @@ class Fields:
             raise self.refuse(name, "a token id, or a list of them, works")
         return tuple(token for token in listed if token >= 0)
 
+    def token(self, name: str) -> int | None:
+        """The token id, the first where there are several; None where there is none."""
+        return next(iter(self.tokens(name)), None)
+
     def nested(self, name: str) -> "Fields":
         """The fields of an object inside this one; none where it is missing."""
         value = self.get(name)
         if value is not None and not isinstance(value, dict):
             raise self.refuse(name, "an object ({…}) works")
         return Fields(value or {}, f"{self.source}: {name}")
-
-    def token(self, name: str) -> int | None:
-        """The token id, the first where there are several; None where there is none."""
-        return next(iter(self.tokens(name)), None)
 
     def build(self, make: Callable[..., Built], **arguments: object) -> Built:
         """make(**arguments), whose ValueError gets the source in front."""

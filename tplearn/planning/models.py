@@ -7,6 +7,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from tplearn.planning.fields import Fields
+from tplearn.simulated.sizes import divisors
 
 # By model_type: whether q, k and v have biases. transformers fixes that in the code of each family.
 QKV_BIAS = {"llama": False, "mistral": False, "qwen2": True}
@@ -44,7 +45,7 @@ class ModelShape:
                 raise ValueError(f"{size} = {value!r} is not a size; whole numbers from 1 work")
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if heads % kv_heads:
-            works = ", ".join(str(size) for size in range(1, heads + 1) if heads % size == 0)
+            works = ", ".join(map(str, divisors(heads)))
             raise ValueError(
                 f"num_key_value_heads = {kv_heads} does not divide num_attention_heads = {heads}; "
                 f"sizes that work: {works}"
