@@ -30,7 +30,8 @@ class LlamaConfig(ModelShape):
     """A shape and what else fixes a Llama's numbers, under Hugging Face's names.
 
     `model_type` None stands for the family that has, or has not, biases on q, k and v. Layers that `layer_types` calls
-    "sliding_attention" see the last `sliding_window` tokens only; here, no text may be longer than that.
+    "sliding_attention" see the last `sliding_window` tokens only; here, no text may be longer than that. The token ids
+    are those of config.json; where a text ends is the GenerationConfig's to say.
 
     Raises ValueError where sizes do not fit together, and for a family that is not built here.
     """

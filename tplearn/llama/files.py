@@ -133,7 +133,7 @@ def _near(folder: Path) -> str:
         return f"; it has an {ADAPTER}: an adapter must be merged into its model first (PEFT: merge_and_unload)"
     try:
         snapshots = sorted(folder.glob(f"snapshots/*/{CONFIG}"))
-        names = sorted(path.name for path in folder.iterdir())
+        names = sorted((path.name for path in folder.iterdir()), key=lambda name: (name.startswith("."), name))
     except OSError as error:
         return f"; what it has cannot be listed: {error.strerror}"
     if snapshots:

@@ -50,7 +50,8 @@ class GenerationConfig:
     """How texts end, and how often a word may come back.
 
     A text ends with one of `eos_token_id`; what follows in a batch is filled with `pad_token_id` (None: the first of
-    those). `repetition_penalty` is Keskar et al.'s (2019). `others` keeps the rest of the file as it stands.
+    those). `repetition_penalty` is Keskar et al.'s (2019). `others` keeps the rest of the file as it stands: whether
+    tokens are drawn, and at what temperature, is for the caller of `generate` to say.
     """
 
     eos_token_id: tuple[int, ...] = ()
