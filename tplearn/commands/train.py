@@ -17,7 +17,7 @@ from tplearn.commands.options import require, require_cut, require_seed
 from tplearn.commands.progress import progress, terminal
 from tplearn.llama import LlamaConfig
 from tplearn.llama.corpus import END, files_below, standard_library, token_stream, train_tokenizer
-from tplearn.llama.files import CONFIG, GENERATION, INDEX, SINGLE, TOKENIZER
+from tplearn.llama.files import CONFIG, GENERATION, INDEX, SINGLE, TOKENIZER, there
 from tplearn.llama.model import Llama
 from tplearn.llama.train import Recipe, bits_per_byte, train
 from tplearn.parallel.partition import partitions
@@ -74,7 +74,7 @@ def recipe_of(steps: int, batch: int, length: int, seed: int) -> Recipe:
 
 def _require_new(out: Path) -> None:
     """Raises ValueError where writing into `out` would cost what it holds."""
-    if any((out / name).exists() for name in WRITTEN):
+    if any(there(out / name) for name in WRITTEN):
         raise ValueError(f"--out {out}: it already holds a model; an empty or a new folder works")
 
 
