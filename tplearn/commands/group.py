@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from tplearn.commands.options import require
+from tplearn.forkserver import under_torchrun
 from tplearn.ranks import run_ranks
 from tplearn.ranks.torchrun import join_group
 
@@ -47,14 +48,9 @@ def on_ranks(fn: Callable, ranks: int, device: str, *args: object) -> object:
     return run_ranks(fn, ranks, *args, record=False, timeout=math.inf).values[0]
 
 
-def under_torchrun() -> bool:
-    """Whether torchrun has started the ranks, of which this process is one."""
-    return "RANK" in os.environ
-
-
 def is_first() -> bool:
     """Whether this process speaks to the user: the only one, or torchrun's rank 0."""
-    return os.environ.get("RANK", "0") == "0"
+    return not under_torchrun() or os.environ["RANK"] == "0"
 
 
 def own_device() -> torch.device:
