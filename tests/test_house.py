@@ -12,7 +12,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading", "commands")
+FLOORS = (
+    "sizes",
+    "forkserver",
+    "ranks",
+    "simulated",
+    "parallel",
+    "planning",
+    "llama",
+    "show",
+    "checks",
+    "grading",
+    "commands",
+)
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -64,7 +76,7 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     source.write_text("import os\ndef f():\n    from tplearn.show.style import INK\n    import tplearn.ranks.ledger\n")
     assert imported_modules(source) == {"tplearn.show.style", "tplearn.ranks.ledger"}
     assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks")
-    assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver")
+    assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver") > floor_of("tplearn.sizes")
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
 
 

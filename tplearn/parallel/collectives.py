@@ -10,7 +10,7 @@ from torch.autograd import Function
 
 from tplearn.parallel import transport
 from tplearn.parallel.place import Group, Place
-from tplearn.simulated.sizes import require_dim, require_divisible
+from tplearn.sizes import require_dim, require_divisible
 
 
 def copy_to_group(x: Tensor, group: Group = None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from tplearn.parallel.linear import ColumnParallelLinear
 from tplearn.parallel.partition import Piece
 from tplearn.parallel.place import Group, Place
-from tplearn.simulated.sizes import divisors, require_divisible, require_rank
+from tplearn.sizes import divisors, require_divisible, require_rank
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tplearn.parallel.collectives import (
 from tplearn.parallel.parameters import draw_linear, make_parameters
 from tplearn.parallel.partition import Partition, Piece
 from tplearn.parallel.place import Group, Place, require_input
-from tplearn.simulated.sizes import require_divisible
+from tplearn.sizes import require_divisible
 
 
 class ColumnParallelLinear(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from tplearn.parallel.collectives import own_slice
 from tplearn.parallel.partition import Partition
 from tplearn.parallel.place import Group, Place, require_input
-from tplearn.simulated.sizes import require_dim
+from tplearn.sizes import require_dim
 
 
 class ParallelRMSNorm(nn.Module):

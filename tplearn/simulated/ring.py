@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tplearn.ranks.ledger import Ledger
-from tplearn.simulated.sizes import require_divisible, require_rank
+from tplearn.sizes import require_divisible, require_rank
 
 
 class Ring:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tplearn.ranks.ledger import Ledger
-from tplearn.simulated.sizes import require_dim, require_divisible
+from tplearn.sizes import require_dim, require_divisible
 
 
 def split(x: Tensor, world_size: int, dim: int) -> list[Tensor]:

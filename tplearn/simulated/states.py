@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tplearn.ranks.ledger import Ledger
 from tplearn.simulated.shards import all_gather, all_reduce, all_to_all, reduce_scatter, split
-from tplearn.simulated.sizes import require_dim
+from tplearn.sizes import require_dim
 
 
 @dataclass(frozen=True)
