@@ -3,6 +3,7 @@
 The lowest floor. Only whole numbers are looked at, so a check costs less than a microsecond.
 """
 
+import numbers
 import operator
 import reprlib
 
@@ -18,10 +19,20 @@ def divisors(total: int) -> list[int]:
 def require_size(name: str, value: object, least: int = 1, noun: str = "a size") -> int:
     """`value` as an int. Raises ValueError where it is no whole number or below `least`; True and 8.0 are none."""
     if type(value) is not int:
-        value = _whole(name, value, f"sizes that work: {least}, {least + 1}, {least + 2}, ...")
+        value = require_whole(name, value, f"sizes that work: {least}, {least + 1}, {least + 2}, ...")
     if value < least:
         raise ValueError(f"{name} = {value} is not {noun}; sizes that work: {least}, {least + 1}, {least + 2}, ...")
     return value
+
+
+def require_whole(name: str, value: object, works: str) -> int:
+    """`value` as an int: what Python itself takes for an index (numpy's integers too), but for True and False."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} = {shown(value)} is not a whole number; {works}") from None
 
 
 def require_divisible(name: str, total: int, world_size: int) -> int:
@@ -55,7 +66,7 @@ def require_rank(name: str, rank: int, world_size: int) -> None:
     require_size("world_size", world_size, noun="a number of ranks")
     works = f"with {world_size} ranks, ranks go from 0 to {world_size - 1}"
     if type(rank) is not int:
-        rank = _whole(name, rank, works)
+        rank = require_whole(name, rank, works)
     if not 0 <= rank < world_size:
         raise ValueError(f"{name} = {rank} does not exist; {works}")
 
@@ -63,7 +74,7 @@ def require_rank(name: str, rank: int, world_size: int) -> None:
 def require_dim(dim: int, ndim: int, name: str = "dim") -> int:
     """`dim` counted from the front (`-1` becomes `ndim - 1`). Raises ValueError when there is no such dimension."""
     if type(dim) is not int:
-        dim = _whole(name, dim, "dims that work: 0, 1, ..., and -1 for the last")
+        dim = require_whole(name, dim, "dims that work: 0, 1, ..., and -1 for the last")
     if ndim == 0:
         raise ValueError(f"{name} = {dim} does not exist: the tensor is a single number and has no dimension to cut")
     if not -ndim <= dim < ndim:
@@ -80,19 +91,14 @@ def require_flags(**flags: object) -> None:
             raise ValueError(f"{name} = {shown(value)} is no yes or no; True and False work")
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a real number (numpy's too); True, False and text are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def shown(value: object) -> str:
     """A value as a message shows it: short, and a tensor or an array by its kind and shape."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return f"a {type(value).__name__} of shape {tuple(shape)}"
     return reprlib.repr(value)
-
-
-def _whole(name: str, value: object, works: str) -> int:
-    """What Python itself takes for an index (numpy's integers too), but for True and False."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} = {shown(value)} is not a whole number; {works}") from None

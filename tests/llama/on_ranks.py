@@ -31,8 +31,8 @@ def shard(folder: Path) -> tuple[int, int, dict[str, Tensor]]:
     with torch.device("meta"):
         model = Llama(LlamaConfig.from_folder(folder))
     read = checkpoint.load(model, folder, torch.float64, torch.device("cpu")).bytes_read
-    held = sum(piece.numel() for _, p, q in partitions(model) for _, piece in q.rows(p)) * 4
-    return read, held, {name: partition.join(p.detach()) for name, p, partition in partitions(model)}
+    held = sum(rows.numel() for _, p, q in partitions(model) for _, rows in q.views(p)) * 4
+    return read, held, {name: partition.full_tensor(p.detach()) for name, p, partition in partitions(model)}
 
 
 def logits(folder: Path, ids: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ def test_fused_weights_are_cut_by_heads() -> None:
     def rows() -> list[float]:
         layer = QKVParallelLinear(3, D, 8, 2)
         (_, _, partition), *_ = partitions(layer)
-        return partition.cut(dense)[:, 0].tolist()
+        return partition.shard(dense)[:, 0].tolist()
 
     for rank, got in enumerate(run_ranks(rows, 4).values):
         kv = rank // 2

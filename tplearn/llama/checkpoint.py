@@ -174,13 +174,13 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
 
 def fill(parameter: Tensor, partition: Partition, parts: dict[str, int], checkpoint: Checkpoint) -> None:
     """Read this rank's pieces of a dense parameter that is stored in parts."""
-    for piece, rows in partition.rows(parameter):
+    for chunk, rows in partition.views(parameter):
         if partition.dim == 1:
-            checkpoint.read_into(rows, next(iter(parts)), 1, piece.start)
+            checkpoint.read_into(rows, next(iter(parts)), 1, chunk.start)
             continue
         offset = 0
         for stored, size in parts.items():
-            start, stop = max(piece.start, offset), min(piece.stop, offset + size)
+            start, stop = max(chunk.start, offset), min(chunk.stop, offset + size)
             if start < stop:
-                checkpoint.read_into(rows[start - piece.start : stop - piece.start], stored, 0, start - offset)
+                checkpoint.read_into(rows[start - chunk.start : stop - chunk.start], stored, 0, start - offset)
             offset += size

@@ -35,7 +35,7 @@ def save(model: Llama, folder: str | Path, max_file_bytes: int) -> None:
         name = SINGLE if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
         tensors: dict[str, Tensor] = {}
         for parameter_name, parameter, partition in members:
-            dense = partition.join(parameter.detach().cpu())
+            dense = partition.full_tensor(parameter.detach().cpu())
             if place.rank == 0:
                 parts = stored_parts(parameter_name, partition, model.config, {})
                 rows = dense.split(list(parts.values()))

@@ -114,52 +114,54 @@ def _memory(x: Tensor, read: int, place: Place) -> SharedMemory | None:
     return agreement.memory
 
 
-def _watched() -> bool:
-    """Whether the recorder of run_ranks or torch's profiler wants to see operators of torch.
-
-    Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
-    """
-    return is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled()
-
-
-def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
+def carry_all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks, "sum" or "max"."""
     memory = _memory(x, x.nbytes * place.world_size, place)
     if memory is None:
         total = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, op=REDUCE_OPS[reduce_op], group=place.group)
         return total
-    return torch.ops.tplearn.all_reduce(x, reduce_op, _name(place)) if _watched() else memory.all_reduce(x, reduce_op)
+    return _exchange(memory, "all_reduce", place, x, reduce_op)
 
 
-def all_gather(x: Tensor, place: Place) -> Tensor:
+def carry_all_gather(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p, ...]: every rank's x."""
     memory = _memory(x, x.nbytes * place.world_size, place)
     if memory is None:
         gathered = x.new_empty((place.world_size, *x.shape))
         dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=place.group)
         return gathered
-    return torch.ops.tplearn.all_gather(x, _name(place)) if _watched() else memory.all_gather(x)
+    return _exchange(memory, "all_gather", place, x)
 
 
-def reduce_scatter(x: Tensor, place: Place) -> Tensor:
-    """A new tensor, [p·n, ...] → [n, ...]: this rank's part of the sum over the ranks."""
+def carry_reduce_scatter(x: Tensor, place: Place) -> Tensor:
+    """A new tensor, [p·n, ...] → [n, ...]: this rank's shard of the sum over the ranks."""
     memory = _memory(x, x.nbytes, place)
     if memory is None:
         own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
         dist.reduce_scatter_single(own, x, group=place.group)
         return own
-    return torch.ops.tplearn.reduce_scatter(x, "sum", _name(place)) if _watched() else memory.reduce_scatter(x, "sum")
+    return _exchange(memory, "reduce_scatter", place, x, "sum")
 
 
+def _exchange(memory: SharedMemory, collective: str, place: Place, x: Tensor, *how: str) -> Tensor:
+    """A collective in the memory; as an operator of torch where the recorder or torch's profiler looks at operators.
+
+    The operator calls the same method. Where nobody looks, it is left out: torch's dispatcher takes as long for it as
+    the exchange itself.
+    """
+    if is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
+        group_name = (place.group or dist.group.WORLD).group_name
+        return getattr(torch.ops.tplearn, collective)(x, *how, group_name, "shared memory")
+    return getattr(memory, collective)(x, *how)
+
+
+# For a recorder the arguments are what a collective is: `group_name` and `reduce_op` as in torch's functional ones, and
+# `transport`, the way that it takes.
 _operators = torch.library.Library("tplearn", "DEF")
-_operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name) -> Tensor")
-_operators.define("reduce_scatter(Tensor tensor, str reduce_op, str group_name) -> Tensor")
-_operators.define("all_gather(Tensor tensor, str group_name) -> Tensor")
-
-
-def _name(place: Place) -> str:
-    return (place.group or dist.group.WORLD).group_name
+_operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name, str transport) -> Tensor")
+_operators.define("reduce_scatter(Tensor tensor, str reduce_op, str group_name, str transport) -> Tensor")
+_operators.define("all_gather(Tensor tensor, str group_name, str transport) -> Tensor")
 
 
 def _memory_of(group_name: str) -> SharedMemory:
@@ -167,15 +169,15 @@ def _memory_of(group_name: str) -> SharedMemory:
 
 
 @torch.library.impl(_operators, "all_reduce", "CPU")
-def _shared_all_reduce(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
+def _operator_all_reduce(tensor: Tensor, reduce_op: str, group_name: str, transport: str) -> Tensor:
     return _memory_of(group_name).all_reduce(tensor, reduce_op)
 
 
 @torch.library.impl(_operators, "reduce_scatter", "CPU")
-def _shared_reduce_scatter(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
+def _operator_reduce_scatter(tensor: Tensor, reduce_op: str, group_name: str, transport: str) -> Tensor:
     return _memory_of(group_name).reduce_scatter(tensor, reduce_op)
 
 
 @torch.library.impl(_operators, "all_gather", "CPU")
-def _shared_all_gather(tensor: Tensor, group_name: str) -> Tensor:
+def _operator_all_gather(tensor: Tensor, group_name: str, transport: str) -> Tensor:
     return _memory_of(group_name).all_gather(tensor)
