@@ -17,6 +17,7 @@ from tplearn.parallel.kv_cache import KVCache
 from tplearn.parallel.mlp import ParallelMLP
 from tplearn.parallel.partition import Chunk, Partition, partitions
 from tplearn.parallel.place import Place
+from tplearn.parallel.replicated import assert_replicated
 from tplearn.parallel.rotary import apply_rotary, rotary_frequencies, rotary_tables
 from tplearn.parallel.row import RowParallelLinear
 from tplearn.parallel.sequence import ParallelDropout, ParallelRMSNorm
@@ -40,6 +41,7 @@ __all__ = [
     "RowParallelLinear",
     "VocabParallelEmbedding",
     "apply_rotary",
+    "assert_replicated",
     "attend",
     "clip_gradients",
     "copy_to_group",

@@ -1,14 +1,13 @@
 """After backward: partial gradients summed over the ranks, and the norm of all ranks' gradients, each number once."""
 
 import itertools
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from tplearn.parallel.collectives import plain_all_reduce
-from tplearn.parallel.fsdp import rows_here
-from tplearn.parallel.partition import Chunk, Partition, partitions
+from tplearn.parallel.fsdp import rows_here, views_here
+from tplearn.parallel.partition import Partition, partitions
 from tplearn.parallel.place import Place
 from tplearn.parallel.summed import Summed
 from tplearn.sizes import is_number, shown
@@ -59,7 +58,7 @@ def gradient_norm(module: nn.Module) -> Tensor:
     squares: dict[tuple[Place, ...], Tensor] = {}
     for name, parameter, partition in partitions(module):
         gradient = parameter.grad
-        rows, first, places = rows_here(parameter if gradient is None else gradient)
+        rows, _, places = rows_here(parameter if gradient is None else gradient)
         places = places if partition is None else (partition.place, *places)
         total = squares.setdefault(places, rows.new_zeros((), dtype=torch.float64))
         if gradient is None:
@@ -70,7 +69,7 @@ def gradient_norm(module: nn.Module) -> Tensor:
                 "after that the norm can be taken"
             )
         own = (
-            [rows] if partition is None else [view for chunk, view in _views(partition, rows, first) if not chunk.copy]
+            [rows] if partition is None else [view for chunk, view in views_here(partition, gradient) if not chunk.copy]
         )
         for view in own:
             total += torch.linalg.vector_norm(view, dtype=torch.float64).square().to(total.device)
@@ -103,19 +102,14 @@ def _is_partial(partition: Partition | None) -> bool:
     return partition is not None and partition.partial is not None and partition.place.world_size > 1
 
 
-def _views(partition: Partition, rows: Tensor, first: int) -> Iterator[tuple[Chunk, Tensor]]:
-    """The chunks of a parameter of which `rows` are here, from row `first` on."""
-    return partition.views(rows, first if partition.dim == 0 else 0)
-
-
 def _partial_rows(gradient: Tensor, partition: Partition) -> Tensor:
     """The dense rows `partial`, with this rank's partials in their places and zeros elsewhere."""
-    rows, first, _ = rows_here(gradient)
+    rows, _, _ = rows_here(gradient)
     start, stop = partition.partial
     shape = list(rows.shape)
     shape[partition.dim] = stop - start
     dense = rows.new_zeros(shape)
-    for chunk, view in _views(partition, rows, first):
+    for chunk, view in views_here(partition, gradient):
         if start <= chunk.start < stop:
             dense.narrow(partition.dim, chunk.start - start, chunk.size).copy_(view)
     return dense
@@ -123,8 +117,7 @@ def _partial_rows(gradient: Tensor, partition: Partition) -> Tensor:
 
 def _take_rows(gradient: Tensor, partition: Partition, dense: Tensor) -> None:
     """The inverse of `_partial_rows`: put the sums where the partials were."""
-    rows, first, _ = rows_here(gradient)
     start, stop = partition.partial
-    for chunk, view in _views(partition, rows, first):
+    for chunk, view in views_here(partition, gradient):
         if start <= chunk.start < stop:
             view.copy_(dense.narrow(partition.dim, chunk.start - start, chunk.size))
