@@ -59,7 +59,7 @@ def test_divisors_are_exactly_the_sizes_that_work(total: int) -> None:
         (lambda: require_size("batch", "8"), "batch = '8' is not a whole number; sizes that work: 1, 2, 3, ..."),
         (
             lambda: require_size("batch", torch.ones(2, 3)),
-            "batch = a Tensor of shape (2, 3) is not a whole number; sizes that work: 1, 2, 3, ...",
+            "batch = <Tensor of shape (2, 3)> is not a whole number; sizes that work: 1, 2, 3, ...",
         ),
         (lambda: require_divisible("n", 8.0, 2), "n = 8.0 is not a whole number; sizes that work: 0, 1, 2, ..."),
         (

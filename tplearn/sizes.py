@@ -8,6 +8,8 @@ import operator
 import reprlib
 
 SIZES_SHOWN = 12
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def divisors(total: int) -> list[int]:
@@ -100,5 +102,7 @@ def shown(value: object) -> str:
     """A value as a message shows it: short, and a tensor or an array by its kind and shape."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
-        return f"a {type(value).__name__} of shape {tuple(shape)}"
-    return reprlib.repr(value)
+        return f"<{type(value).__name__} of shape {tuple(shape)}>"
+    if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
+        return f"<{type(value).__name__} of {len(value)}, first {shown(value[0])}>"
+    return _SHORT.repr(value)

@@ -159,7 +159,7 @@ NOT_COMPARED: list[tuple[Callable[[], object], str]] = [
     (lambda: [torch.ones(2), "x"], "[1] = 'x' cannot be compared; tensors work, in dictionaries and lists too"),
     (lambda: torch.ones(2, device="meta"), "the tensor is on the meta device and has no numbers yet"),
     (lambda: torch.ones(2).to_sparse(), "the tensor is torch.sparse_coo; the tensor.to_dense() works"),
-    (on_rank_2(torch.ones(2).numpy(), torch.ones(2)), "rank 2: the tensor = a ndarray of shape (2,) is not a tensor"),
+    (on_rank_2(torch.ones(2).numpy(), torch.ones(2)), "rank 2: the tensor = <ndarray of shape (2,)> is not a tensor"),
     (on_rank_2(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2)), "rank 2: weight is on the meta device"),
 ]
 
