@@ -74,7 +74,7 @@ def test_divisors_are_exactly_the_sizes_that_work(total: int) -> None:
             lambda: require_dim(None, 2),
             "dim = None is not a whole number; dims that work: 0, 1, ..., and -1 for the last",
         ),
-        (lambda: require_flags(bias=True, gather="no"), "gather = 'no' is no yes or no; True and False work"),
+        (lambda: require_flags(bias=True, gather="no"), "gather = 'no' is neither True nor False"),
     ],
 )
 def test_bad_sizes_are_named(call, text: str) -> None:

@@ -5,11 +5,14 @@ The lowest floor. Only whole numbers are looked at, so a check costs less than a
 
 import numbers
 import operator
+import re
 import reprlib
 
 SIZES_SHOWN = 12
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple = 2, 3, 3
 
 
 def divisors(total: int) -> list[int]:
@@ -59,18 +62,19 @@ def shard_range(total: int, rank: int, world_size: int, name: str = "total") -> 
     `vocab_range_from_global_vocab_size`.
     """
     size = require_divisible(name, total, world_size)
-    require_rank("rank", rank, world_size)
+    rank = require_rank("rank", rank, world_size)
     return rank * size, (rank + 1) * size
 
 
-def require_rank(name: str, rank: int, world_size: int) -> None:
-    """Raises ValueError when `rank` is not one of `world_size` ranks."""
+def require_rank(name: str, rank: int, world_size: int) -> int:
+    """`rank` as an int. Raises ValueError when it is not one of `world_size` ranks."""
     require_size("world_size", world_size, noun="a number of ranks")
     works = f"with {world_size} ranks, ranks go from 0 to {world_size - 1}"
     if type(rank) is not int:
         rank = require_whole(name, rank, works)
     if not 0 <= rank < world_size:
         raise ValueError(f"{name} = {rank} does not exist; {works}")
+    return rank
 
 
 def require_dim(dim: int, ndim: int, name: str = "dim") -> int:
@@ -90,7 +94,7 @@ def require_flags(**flags: object) -> None:
     """Raises ValueError for the first that is neither True nor False: a group in the place of `bias`, for instance."""
     for name, value in flags.items():
         if type(value) is not bool:
-            raise ValueError(f"{name} = {shown(value)} is no yes or no; True and False work")
+            raise ValueError(f"{name} = {shown(value)} is neither True nor False")
 
 
 def is_number(value: object) -> bool:
@@ -99,10 +103,10 @@ def is_number(value: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: short, and a tensor or an array by its kind and shape."""
+    """A value as a message shows it: short, without addresses, and a tensor or an array by its kind and shape."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return f"<{type(value).__name__} of shape {tuple(shape)}>"
     if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
         return f"<{type(value).__name__} of {len(value)}, first {shown(value[0])}>"
-    return _SHORT.repr(value)
+    return _ADDRESS.sub("", _SHORT.repr(value))

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from tplearn.sizes import shown
 
+PLAIN = {Tensor, torch.nn.Parameter}
 NO_SUMS = {torch.bool, torch.uint16, torch.uint32, torch.uint64}  # torch adds bools as "or", and the others not at all
 
 
@@ -12,9 +13,9 @@ def require_tensor(name: str, x: object) -> Tensor:
     """Raises ValueError where `x` is no plain tensor: None, a number, a list, numpy's array, sparse, or a DTensor."""
     if isinstance(x, Tensor):
         if x.layout is not torch.strided:
-            raise ValueError(f"{name} is {x.layout}; {name}.to_dense() works")
-        if hasattr(x, "device_mesh"):  # a DTensor, asked without the second that importing its module takes
-            raise ValueError(f"{name} is a DTensor; {name}.to_local(), what this rank has of it, works")
+            raise ValueError(f"{name} is {x.layout}; .to_dense() makes it whole")
+        if type(x) not in PLAIN and hasattr(x, "device_mesh"):  # a DTensor; to import its class takes a second
+            raise ValueError(f"{name} is a DTensor; .to_local() gives what this rank has of it")
         return x
     if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
         works = "one tensor works, such as torch.stack of these"

@@ -158,7 +158,7 @@ NOT_COMPARED: list[tuple[Callable[[], object], str]] = [
     (lambda: None, "the tensor = None is not a tensor"),
     (lambda: [torch.ones(2), "x"], "[1] = 'x' cannot be compared; tensors work, in dictionaries and lists too"),
     (lambda: torch.ones(2, device="meta"), "the tensor is on the meta device and has no numbers yet"),
-    (lambda: torch.ones(2).to_sparse(), "the tensor is torch.sparse_coo; the tensor.to_dense() works"),
+    (lambda: torch.ones(2).to_sparse(), "the tensor is torch.sparse_coo; .to_dense() makes it whole"),
     (on_rank_2(torch.ones(2).numpy(), torch.ones(2)), "rank 2: the tensor = <ndarray of shape (2,)> is not a tensor"),
     (on_rank_2(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2)), "rank 2: weight is on the meta device"),
 ]

@@ -42,8 +42,7 @@ class ParallelAttention(nn.Module):
     ) -> None:
         super().__init__()
         place = Place.of(group)
-        self.head_dim = _head_dim(hidden_size, num_heads) if head_dim is None else head_dim
-        require_head_dim(self.head_dim)
+        self.head_dim = require_head_dim(_head_dim(hidden_size, num_heads) if head_dim is None else head_dim)
         self.qkv_proj = QKVParallelLinear(
             hidden_size, self.head_dim, num_heads, num_kv_heads, qkv_bias, place, sequence_parallel=sequence_parallel
         )
@@ -60,7 +59,7 @@ class ParallelAttention(nn.Module):
         if y_shard.ndim != 3:
             raise ValueError(f"{type(self).__name__}: input of shape {tuple(x.shape)}; [batch, seq, hidden] works")
         # [batch, seq, all·d] → [batch, all, seq, d]: query heads, then key heads, then value heads
-        heads = y_shard.view(*y_shard.shape[:2], -1, self.head_dim).transpose(1, 2)
+        heads = y_shard.view(*y_shard.shape[:2], self.queries + 2 * self.keys, self.head_dim).transpose(1, 2)
         turning, v = heads.split_with_sizes((self.queries + self.keys, self.keys), dim=1)
         q, k = apply_rotary(turning, cos, sin).split_with_sizes((self.queries, self.keys), dim=1)
         before = 0
@@ -86,6 +85,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, before: int = 0) -> Tensor:
     k_batch, kv_heads, length, k_d = k.shape
     if batch != k_batch or d != k_d or kv_heads == 0 or heads % kv_heads:
         _refuse(q, k, v)
+    if not q.device == k.device == v.device:
+        raise ValueError(f"q on {q.device}, k on {k.device} and v on {v.device}; one device for all works")
+    if not q.dtype == k.dtype == v.dtype and not torch.is_autocast_enabled(q.device.type):
+        raise ValueError(f"q, k and v of dtypes {q.dtype}, {k.dtype} and {v.dtype}; one dtype for all works")
     if length != require_size("before", before, least=0) + new:
         raise ValueError(
             f"k holds {length} tokens, but before = {before} and {new} new ones make {before + new}; "

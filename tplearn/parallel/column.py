@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.parallel.collectives import copy_to_group, gather_from_group, gather_sequence
-from tplearn.parallel.inputs import require_input
+from tplearn.parallel.inputs import require_features, require_input
 from tplearn.parallel.parameters import draw_linear, make_parameters
 from tplearn.parallel.partition import Chunk, Partition
 from tplearn.parallel.place import Group, Place
@@ -86,8 +86,7 @@ class ColumnParallelLinear(ColumnParallel):
         sequence_parallel: bool = False,
     ) -> None:
         place = Place.of(group)
-        require_size("in_features", in_features)
-        require_size("out_features", out_features)
+        in_features, out_features = require_features(in_features, out_features)
         rows = Chunk(*shard_range(out_features, place.rank, place.world_size, "out_features"))
         flags = {"bias": bias, "gather_output": gather_output, "sequence_parallel": sequence_parallel}
         super().__init__(in_features, out_features, (rows,), place, **flags)
@@ -119,7 +118,7 @@ class MergedColumnParallelLinear(ColumnParallel):
         sequence_parallel: bool = False,
     ) -> None:
         place, outs = Place.of(group), _sizes_of(out_features)
-        require_size("in_features", in_features)
+        in_features = require_size("in_features", in_features)
         chunks, above = [], 0
         for number, out in enumerate(outs):
             start, stop = shard_range(out, place.rank, place.world_size, f"out_features[{number}]")

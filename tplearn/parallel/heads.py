@@ -29,8 +29,7 @@ def head_range(num_heads: int, num_kv_heads: int, rank: int, world_size: int) ->
     neither divide by the ranks nor the other way round; the message lists the sizes that work. vLLM:
     `num_kv_head_replicas`.
     """
-    require_size("num_heads", num_heads)
-    require_size("num_kv_heads", num_kv_heads)
+    num_heads, num_kv_heads = require_size("num_heads", num_heads), require_size("num_kv_heads", num_kv_heads)
     if num_heads % num_kv_heads:
         works = ", ".join(map(str, divisors(num_heads)))
         raise ValueError(
@@ -72,8 +71,7 @@ class QKVParallelLinear(ColumnParallel):
         sequence_parallel: bool = False,
     ) -> None:
         place = Place.of(group)
-        require_size("hidden_size", hidden_size)
-        require_size("head_dim", head_dim)
+        hidden_size, head_dim = require_size("hidden_size", hidden_size), require_size("head_dim", head_dim)
         heads = head_range(num_heads, num_kv_heads, place.rank, place.world_size)
 
         def rows(own: tuple[int, int], above: int, copies: int = 1, copy: int = 0) -> Chunk:

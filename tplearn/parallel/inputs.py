@@ -1,9 +1,15 @@
-"""What a layer asks of its input. Only shapes and kinds are looked at: no GPU is waited for, no message sent."""
+"""What a layer asks of its sizes and its input: only shapes and kinds, so no GPU is waited for and nothing is sent."""
 
 import torch
 from torch import Tensor
 
+from tplearn.sizes import require_size
 from tplearn.tensors import require_tensor
+
+
+def require_features(in_features: int, out_features: int) -> tuple[int, int]:
+    """Both as ints. Raises ValueError where one is no size: a layer without features has nothing to multiply."""
+    return require_size("in_features", in_features), require_size("out_features", out_features)
 
 
 def require_input(layer: object, x: Tensor, features: int, weight: Tensor, sequence_parallel: bool = False) -> None:

@@ -48,9 +48,10 @@ class KVCache:
     def _require_alike(self, k: Tensor, v: Tensor) -> None:
         """Raises ValueError where k and v are not one kind, or not the kind that is kept."""
         require_tensor("k", k), require_tensor("v", v)
-        if k.ndim != 4 or v.shape != k.shape or v.dtype != k.dtype:
+        if k.ndim != 4 or v.shape != k.shape or v.dtype != k.dtype or v.device != k.device:
             raise ValueError(
-                f"k is {described(k)} and v {described(v)}; [batch, kv heads, new, head_dim] works for both"
+                f"k is {described(k)} on {k.device} and v {described(v)} on {v.device}; "
+                "[batch, kv heads, new, head_dim] works for both"
             )
         kept = self.keys
         if kept is None:

@@ -25,8 +25,8 @@ class ParallelMLP(nn.Module):
     ) -> None:
         super().__init__()
         place = Place.of(group)
-        require_size("hidden_size", hidden_size)
-        require_size("intermediate_size", intermediate_size)
+        hidden_size = require_size("hidden_size", hidden_size)
+        intermediate_size = require_size("intermediate_size", intermediate_size)
         require_divisible("intermediate_size", intermediate_size, place.world_size)
         options = {"bias": False, "group": place, "sequence_parallel": sequence_parallel}
         self.gate_up_proj = MergedColumnParallelLinear(hidden_size, (intermediate_size, intermediate_size), **options)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tplearn.parallel.collectives import plain_all_reduce
 from tplearn.parallel.place import Place
-from tplearn.sizes import require_dim, require_rank, require_size, shown
+from tplearn.sizes import require_dim, require_size, shown
 from tplearn.tensors import require_tensor
 
 
@@ -27,7 +27,9 @@ class Chunk:
         require_size("start", self.start, least=0)
         require_size("stop", self.stop, least=self.start)
         require_size("copies", self.copies)
-        require_rank("copy", self.copy, self.copies)
+        if not 0 <= self.copy < self.copies:
+            works = f"with {self.copies} copies, they go from 0 to {self.copies - 1}"
+            raise ValueError(f"copy = {self.copy} does not exist; {works}")
 
     @property
     def size(self) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tplearn.sizes import is_number, require_size, shown
-from tplearn.tensors import described, require_tensor
+from tplearn.tensors import described, require_floating, require_tensor
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -63,19 +63,22 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Raises ValueError where the tables do not have one row for each position of x. Under sequence parallelism x is
     whole again here, and the tables are those of the whole sequence.
     """
-    require_tensor("x", x), require_tensor("cos", cos), require_tensor("sin", sin)
+    require_floating("x", x), require_floating("cos", cos), require_floating("sin", sin)
     if cos.shape != x.shape[-2:] or sin.shape != cos.shape or x.shape[-1] % 2:
         _refuse_tables(x, cos, sin)
+    if cos.device != x.device or sin.device != x.device:
+        raise ValueError(f"cos on {cos.device}, sin on {sin.device} and x on {x.device}; one device for all works")
     left, right = x.chunk(2, dim=-1)
     turned = torch.cat([-right, left], dim=-1)
     return torch.addcmul(x * cos.to(x.dtype), turned, sin.to(x.dtype))
 
 
-def require_head_dim(head_dim: int) -> None:
-    """Raises ValueError where a head has no pairs to turn."""
-    require_size("head_dim", head_dim)
+def require_head_dim(head_dim: int) -> int:
+    """`head_dim` as an int. Raises ValueError where a head has no pairs to turn."""
+    head_dim = require_size("head_dim", head_dim)
     if head_dim % 2:
         raise ValueError(f"head_dim = {head_dim} cannot be turned in pairs; even sizes work")
+    return head_dim
 
 
 def _require_dtype(dtype: torch.dtype) -> None:

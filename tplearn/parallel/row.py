@@ -4,11 +4,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tplearn.parallel.collectives import reduce_from_group, reduce_scatter_sequence, scatter_to_group
-from tplearn.parallel.inputs import require_input
+from tplearn.parallel.inputs import require_features, require_input
 from tplearn.parallel.parameters import draw_linear, make_parameters
 from tplearn.parallel.partition import Chunk, Partition
 from tplearn.parallel.place import Group, Place
-from tplearn.sizes import require_flags, require_size, shard_range
+from tplearn.sizes import require_flags, shard_range
 
 
 class RowParallelLinear(nn.Module):
@@ -39,8 +39,7 @@ class RowParallelLinear(nn.Module):
     ) -> None:
         super().__init__()
         require_flags(bias=bias, input_is_parallel=input_is_parallel, sequence_parallel=sequence_parallel)
-        require_size("in_features", in_features)
-        require_size("out_features", out_features)
+        in_features, out_features = require_features(in_features, out_features)
         self.place = Place.of(group)
         self.in_features, self.out_features = in_features, out_features
         self.input_is_parallel, self.sequence_parallel = input_is_parallel, sequence_parallel

@@ -28,7 +28,7 @@ class ParallelRMSNorm(nn.Module):
         self, hidden_size: int, eps: float = 1e-6, group: Group = None, *, sequence_parallel: bool = False
     ) -> None:
         super().__init__()
-        require_size("hidden_size", hidden_size)
+        hidden_size = require_size("hidden_size", hidden_size)
         require_flags(sequence_parallel=sequence_parallel)
         if not (is_number(eps) and 0 < eps < math.inf):
             raise ValueError(f"eps = {shown(eps)} does not work; numbers above 0 do, such as 1e-6")

@@ -46,8 +46,8 @@ class VocabParallelEmbedding(nn.Module):
         super().__init__()
         self.place = Place.of(group)
         require_flags(sequence_parallel=sequence_parallel)
-        require_size("num_embeddings", num_embeddings)
-        require_size("embedding_dim", embedding_dim)
+        num_embeddings = require_size("num_embeddings", num_embeddings)
+        embedding_dim = require_size("embedding_dim", embedding_dim)
         if padding_idx is not None:
             works = f"words from 0 to {num_embeddings - 1} work"
             padding_idx = require_whole("padding_idx", padding_idx, works)
@@ -115,8 +115,8 @@ class ParallelLMHead(nn.Module):
         super().__init__()
         self.place = Place.of(group)
         require_flags(bias=bias, gather_output=gather_output, sequence_parallel=sequence_parallel)
-        require_size("num_embeddings", num_embeddings)
-        require_size("embedding_dim", embedding_dim)
+        num_embeddings = require_size("num_embeddings", num_embeddings)
+        embedding_dim = require_size("embedding_dim", embedding_dim)
         self.num_embeddings, self.in_features = num_embeddings, embedding_dim
         self.gather_output, self.sequence_parallel = gather_output, sequence_parallel
         self.partitions = {"weight": word_partition((num_embeddings, embedding_dim), self.place)}

@@ -17,8 +17,8 @@ def vocab_range(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, 
     A rank with fewer words than rows has padding after them. Megatron-LM and vLLM pad too, to a fixed multiple.
     Raises ValueError for a vocabulary without words and a rank that does not exist.
     """
-    require_size("vocab_size", vocab_size, noun="a vocabulary")
-    require_rank("rank", rank, world_size)
+    vocab_size = require_size("vocab_size", vocab_size, noun="a vocabulary")
+    rank = require_rank("rank", rank, world_size)
     rows = -(-vocab_size // world_size)
     return min(rank * rows, vocab_size), min((rank + 1) * rows, vocab_size), rows
 
