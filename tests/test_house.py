@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 # Lowest first.
 FLOORS = (
     "sizes",
+    "tensors",
     "forkserver",
     "ranks",
     "simulated",
