@@ -101,6 +101,14 @@ def test_every_shape() -> None:
         assert all(torch.equal(part, (a + b).chunk(2)[rank]) for part, (a, b) in zip(parts, both[:-1], strict=True))
 
 
+def test_watched_or_not_the_same_bits_come_out() -> None:
+    """Where a recorder looks, an exchange is an operator of torch; where none does, the call that the operator makes."""
+    watched, alone = (run_ranks(of_every_shape, 2, record=record).values for record in (True, False))
+    for ours, theirs in zip(watched, alone, strict=True):
+        for some, others in zip(ours, theirs, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
+
+
 def largest_beside_a_nan() -> list[list[float]]:
     agree()
     x = torch.tensor([float("nan") if dist.get_rank() == 2 else 1.0, float(dist.get_rank())])
