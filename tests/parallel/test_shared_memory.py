@@ -102,7 +102,7 @@ def test_every_shape() -> None:
 
 
 def test_watched_or_not_the_same_bits_come_out() -> None:
-    """Where a recorder looks, an exchange is an operator of torch; where none does, the call that the operator makes."""
+    """Where a recorder looks, an exchange is an operator of torch; where none does, what the operator calls."""
     watched, alone = (run_ranks(of_every_shape, 2, record=record).values for record in (True, False))
     for ours, theirs in zip(watched, alone, strict=True):
         for some, others in zip(ours, theirs, strict=True):
