@@ -194,6 +194,8 @@ def set_from_autograd(seed: int, ids: Tensor) -> tuple[dict[str, Tensor], float]
         ):
             parameter.grad = gradient
         sync_gradients(model)
+    marked = [parameter for parameter in model.parameters() if getattr(parameter, "summed", None)]
+    assert marked and all(len(parameter._backward_hooks) == 1 for parameter in marked)  # nothing piles up
     return full(model), gradient_norm(model).item()
 
 
@@ -272,7 +274,9 @@ def test_no_norm_of_partials() -> None:
         (True, r"llama\.layers\.0\.input_layernorm\.weight"),
         (False, r".*qkv_proj\.weight"),
     ):
-        says = f"Ranks 0, 1, 2, 3 raised ValueError: {name}: its gradient is a partial until sync_gradients"
+        says = (
+            f"Ranks 0, 1, 2, 3 raised ValueError: {name}: each rank has a partial of its gradient until sync_gradients"
+        )
         with pytest.raises(RankFailed, match=says):
             run_ranks(norms, 4, sequence_parallel, batches_of(1)[0], False, record=False)
 

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import fully_shard
 
 from tplearn import RankFailed, run_ranks
 from tplearn.llama import Llama, LlamaConfig
-from tplearn.parallel import ParallelMLP, RowParallelLinear, assert_replicated, sync_gradients
+from tplearn.parallel import ParallelMLP, QKVParallelLinear, RowParallelLinear, assert_replicated, sync_gradients
 from tplearn.parallel.digest import digest
 
 # 2 KV heads: at tp 4 ranks 0 and 1 hold copies of one, 2 and 3 of the other. 131 words: padding.
@@ -97,6 +97,14 @@ def seeded(build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     return make
 
 
+def other_heads() -> nn.Module:
+    """On rank 3 a layer whose weight has the same shape, and is cut another way: no KV head has a copy."""
+    torch.manual_seed(0)
+    if rank() == 3:
+        return QKVParallelLinear(8, 2, 4, 4)  # 4 + 4 + 4 heads, of which a rank has 3
+    return QKVParallelLinear(8, 2, 4, 1)  # 4 + 1 + 1, of which a rank has 1 + 1 + 1
+
+
 DRAWS = "different draws: ranks 1, 2, 3 from rank 0"
 FROM_0 = "differ: ranks 1, 2, 3 from rank 0, first at"
 FAULTS: list[tuple[Callable[[], object], str]] = [
@@ -127,6 +135,8 @@ FAULTS: list[tuple[Callable[[], object], str]] = [
     (one_in_float64, "[0] is (2,) float64 on rank 1 and (2,) float32 on rank 0"),
     (lambda: {"a": torch.ones(2)} | ({"b": torch.ones(2)} if rank() == 3 else {}), "b is on rank 3 and not on rank 0"),
     (lambda: [torch.ones(2)] * (2 - rank() // 3), "[1] is on rank 0 and not on rank 3"),
+    (lambda: ParallelMLP(8, 8 * (1 + rank() // 3)), "gate_up_proj.weight is (4, 8) float32 on rank 3 and (2, 8)"),
+    (other_heads, "rank 3 and rank 0 bring the same tensors, but cut in another way or in another order, from"),
 ]
 
 

@@ -51,7 +51,7 @@ class ParallelAttention(nn.Module):
         self.o_proj = RowParallelLinear(
             num_heads * self.head_dim, hidden_size, bias=False, group=place, sequence_parallel=sequence_parallel
         )
-        self.number = id(self)  # by which a cache knows its layer, also when both are copied
+        self.identity = id(self)  # by which a cache knows its layer, also when both are copied
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
         """x: [batch, seq, hidden]; cos, sin: [seq, d] of its positions; cache: of the tokens before → as x."""
@@ -67,7 +67,7 @@ class ParallelAttention(nn.Module):
             if not isinstance(cache, KVCache):
                 raise ValueError(f"cache = {shown(cache)} is not a KVCache; one KVCache for each layer works, and None")
             before = cache.length
-            k, v = cache.append(k, v, self.number)
+            k, v = cache.append(k, v, self.identity)
         y = attend(q, k, v, before)
         return self.o_proj(y.transpose(1, 2).flatten(2))  # [batch, heads, seq, d] → [batch, seq, heads·d]
 
@@ -78,7 +78,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, before: int = 0) -> Tensor:
     Query i sees the keys 0 to before + i. Each KV head serves heads / kv_heads neighbouring query heads.
     Raises ValueError where the shapes do not fit each other, such as keys of other tokens than before and new ones.
     """
-    require_tensor("q", q), require_tensor("k", k), require_tensor("v", v)
+    require_tensor("q", q)
+    require_tensor("k", k)
+    require_tensor("v", v)
     if q.ndim != 4 or k.ndim != 4 or v.shape != k.shape:
         _refuse(q, k, v)
     batch, heads, new, d = q.shape
@@ -89,7 +91,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, before: int = 0) -> Tensor:
         raise ValueError(f"q on {q.device}, k on {k.device} and v on {v.device}; one device for all works")
     if not q.dtype == k.dtype == v.dtype and not torch.is_autocast_enabled(q.device.type):
         raise ValueError(f"q, k and v of dtypes {q.dtype}, {k.dtype} and {v.dtype}; one dtype for all works")
-    if length != require_size("before", before, least=0) + new:
+    before = require_size("before", before, least=0)
+    if length != before + new:
         raise ValueError(
             f"k holds {length} tokens, but before = {before} and {new} new ones make {before + new}; "
             + (f"before = {length - new} works" if length >= new else f"keys of at least {new} tokens work")

@@ -18,22 +18,19 @@ from tplearn.tensors import described, require_tensor
 class Claim:
     """`x` is the same on all ranks of `place` whose claim of this name has the same `key`.
 
-    dim, first: x begins at `first` along `dim` of the tensor that is called `name`. drawn: x is the first number of a
-    dense parameter, as it was drawn; key −1 says that this rank's shard of it has changed since.
+    kind: shape and dtype of the tensor that is called `name`, of which x is all, or what begins at `first` along `dim`.
+    drawn: x is the first number of a dense parameter, as it was drawn; key −1 says that this rank's shard of it has
+    changed since.
     """
 
     name: str
+    kind: str
     place: Place
     x: Tensor
     key: int = 0
     dim: int = 0
     first: int = 0
     drawn: bool = False
-
-    @property
-    def kind(self) -> str:
-        """Shape and dtype, which must be the same before numbers can be compared."""
-        return described(self.x)
 
     def index(self, at: int) -> list[int]:
         """Where number `at` of x, counted through, stands in the tensor that the claim is named after."""
@@ -51,16 +48,21 @@ def claims_of(what: object, group: Group) -> list[Claim]:
     if isinstance(what, nn.Module):
         return list(_of_module(what, group))
     if isinstance(what, (Mapping, list, tuple)):
-        place = Place.of(group)
-        return [Claim(name, place, require_values(name, x)) for name, x in _named(what, "")]
-    return [Claim("the tensor", Place.of(group), require_values("the tensor", what))]
+        return [_of_all(name, x, group) for name, x in _named(what, "")]
+    return [_of_all("the tensor", what, group)]
 
 
-def require_values(name: str, x: object) -> Tensor:
-    """Raises ValueError where `x` is no plain tensor, or on the meta device."""
+def home_of(what: object, group: Group) -> Place:
+    """Over whom the ranks meet where there is nothing to compare: the group of a module's parameters, else `group`."""
+    of_parameters = partitions(what) if isinstance(what, nn.Module) and group is None else ()
+    return next((partition.place for _, _, partition in of_parameters if partition), Place.of(group))
+
+
+def _of_all(name: str, x: object, group: Group) -> Claim:
+    """The whole tensor, the same over the group. Raises ValueError where it is no plain tensor, or has no numbers."""
     if require_tensor(name, x).is_meta:
         raise ValueError(f"{name} is on the meta device and has no numbers yet; a loaded tensor works")
-    return x.detach()
+    return Claim(name, described(x), Place.of(group), x.detach())
 
 
 def _named(what: object, name: str) -> Iterator[tuple[str, object]]:
@@ -86,12 +88,13 @@ def _of_module(module: nn.Module, group: Group) -> Iterator[Claim]:
             first = 0
             for chunk, view in views_here(partition, parameter.detach()):
                 if chunk.copies > 1:
-                    yield Claim(name, partition.place, view, chunk.start, partition.dim, first)
+                    kind = described(parameter)
+                    yield Claim(name, kind, partition.place, view, chunk.start, partition.dim, first)
                 first += chunk.size
         elif not is_dtensor(parameter):  # what FSDP has cut over the group differs
-            yield Claim(name, Place.of(group), parameter.detach())
+            yield _of_all(name, parameter, group)
     for name, buffer in module.named_buffers():
-        yield Claim(name, Place.of(group), require_values(name, buffer))
+        yield _of_all(name, buffer, group)
 
 
 def _cut_over(partition: Partition, group: Group) -> bool:
@@ -110,4 +113,5 @@ def _draw(name: str, parameter: nn.Parameter, partition: Partition) -> Claim:
     dense, own = getattr(parameter, "drawn", (torch.zeros(1), None))
     now = parameter.detach().flatten()[:1] if own is not None else None
     unchanged = now is not None and torch.equal(now, own.to(now.device, now.dtype))
-    return Claim(name, partition.place, dense.double().cpu(), 0 if unchanged else -1, drawn=True)
+    x, key = dense.double().cpu(), 0 if unchanged else -1
+    return Claim(name, described(parameter), partition.place, x, key, drawn=True)

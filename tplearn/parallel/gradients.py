@@ -62,16 +62,13 @@ def gradient_norm(module: nn.Module) -> Tensor:
         places = places if partition is None else (partition.place, *places)
         total = squares.setdefault(places, rows.new_zeros((), dtype=torch.float64))
         if gradient is None:
-            continue
+            continue  # its group is asked all the same: another rank may have a gradient
         if _is_partial(partition) and Summed.of(parameter) is None:
             raise ValueError(
-                f"{name}: its gradient is a partial until sync_gradients(module) has summed it over the ranks; "
-                "after that the norm can be taken"
+                f"{name}: each rank has a partial of its gradient until sync_gradients(module) has summed it; after "
+                "that the norm can be taken"
             )
-        own = (
-            [rows] if partition is None else [view for chunk, view in views_here(partition, gradient) if not chunk.copy]
-        )
-        for view in own:
+        for view in _counted_once(gradient, partition):
             total += torch.linalg.vector_norm(view, dtype=torch.float64).square().to(total.device)
     while places := max(squares, key=len, default=()):
         total = plain_all_reduce(squares.pop(places), places[-1])
@@ -94,12 +91,20 @@ def clip_gradients(module: nn.Module, limit: float) -> Tensor:
     scale = (limit / (norm + 1e-6)).clamp(max=1.0)
     for _, parameter, _ in partitions(module):
         if parameter.grad is not None:
-            rows_here(parameter.grad)[0].mul_(scale)
+            rows, _, _ = rows_here(parameter.grad)
+            rows.mul_(scale.to(rows.device))
     return norm
 
 
 def _is_partial(partition: Partition | None) -> bool:
     return partition is not None and partition.partial is not None and partition.place.world_size > 1
+
+
+def _counted_once(gradient: Tensor, partition: Partition | None) -> list[Tensor]:
+    """The views of a gradient that count on this rank: not the padding, and of copies the first."""
+    if partition is None:
+        return [rows_here(gradient)[0]]
+    return [view for chunk, view in views_here(partition, gradient) if chunk.copy == 0]
 
 
 def _partial_rows(gradient: Tensor, partition: Partition) -> Tensor:

@@ -47,7 +47,8 @@ class KVCache:
 
     def _require_alike(self, k: Tensor, v: Tensor) -> None:
         """Raises ValueError where k and v are not one kind, or not the kind that is kept."""
-        require_tensor("k", k), require_tensor("v", v)
+        require_tensor("k", k)
+        require_tensor("v", v)
         if k.ndim != 4 or v.shape != k.shape or v.dtype != k.dtype or v.device != k.device:
             raise ValueError(
                 f"k is {described(k)} on {k.device} and v {described(v)} on {v.device}; "

@@ -7,11 +7,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tplearn.parallel.claims import Claim, claims_of
+from tplearn.parallel.claims import Claim, claims_of, home_of
 from tplearn.parallel.collectives import plain_all_gather
-from tplearn.parallel.differences import message_of_numbers, message_of_shapes
+from tplearn.parallel.differences import (
+    Brought,
+    Difference,
+    difference_in_kind,
+    difference_in_numbers,
+    problems_of,
+)
 from tplearn.parallel.digest import digest
 from tplearn.parallel.place import Group, Place
+from tplearn.tensors import described
 
 BLOCK = 4096  # numbers that are fetched together where a digest differs
 
@@ -40,7 +47,7 @@ def assert_replicated(what: Tensor | nn.Module | dict | list, group: Group = Non
     by_place: dict[Place, list[Claim]] = {}
     for claim in claims:
         by_place.setdefault(claim.place, []).append(claim)
-    for place, members in (by_place or {Place.of(group): []}).items():
+    for place, members in (by_place or {home_of(what, group): []}).items():
         if place.world_size > 1:
             _compare(members, problem, Exchange(place))
         elif problem:
@@ -71,47 +78,50 @@ class Exchange:
 @torch.no_grad()
 def _compare(claims: list[Claim], problem: str, exchange: Exchange) -> None:
     """First whether all ranks speak of the same tensors, then digests, then numbers."""
-    text = json.dumps([problem, [(claim.name, claim.kind) for claim in claims]])
+    own = Brought(problem, [[claim.name, claim.kind, described(claim.x)] for claim in claims])
+    text = json.dumps(own)
     fingerprint = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
-    heads = exchange.gather(torch.tensor([fingerprint, len(problem)]))
-    if (heads != heads[0]).any() or problem:
-        kind, message = message_of_shapes([json.loads(text) for text in exchange.texts(text)], exchange.ranks)
-        raise kind(message)
+    fingerprints = exchange.gather(torch.tensor(fingerprint))
+    if (fingerprints != fingerprint).any() or problem:
+        brought = [Brought(*json.loads(text)) for text in exchange.texts(text)]
+        if problems := problems_of(brought, exchange.ranks):
+            raise ValueError(problems)
+        raise AssertionError(difference_in_kind(brought, exchange.ranks))
     if not claims:
         return
-    own = torch.stack([torch.stack([torch.tensor(claim.key), digest(claim.x).cpu()]) for claim in claims])
-    by_claim = exchange.gather(own).transpose(0, 1).tolist()  # [claims, ranks, 2]: key, digest
-    suspects = {n: others for n, rows in enumerate(by_claim) if (others := _others(rows, claims[n].drawn))}
-    for number, others in suspects.items():
-        found = _differences(claims[number].x, others, exchange)
-        if found:
-            later = [claims[n].name for n in suspects if n > number]
-            raise AssertionError(message_of_numbers(claims[number], found, later, exchange.ranks))
+    keys, digests = torch.tensor([claim.key for claim in claims]), [digest(claim.x).cpu() for claim in claims]
+    keys, digests = exchange.gather(torch.stack([keys, torch.stack(digests)])).unbind(1)  # [ranks, claims] each
+    by_claim = {n: _others(keys[:, n].tolist(), digests[:, n].tolist(), claim.drawn) for n, claim in enumerate(claims)}
+    suspects = [n for n, others in by_claim.items() if others]
+    for number in suspects:
+        if found := _differences(claims[number].x, by_claim[number], exchange):
+            names = [claims[n].name for n in suspects if n > number]
+            raise AssertionError(difference_in_numbers(claims[number], found, names))
 
 
-def _others(rows: list[list[int]], drawn: bool) -> dict[int, int]:
+def _others(keys: list[int], digests: list[int], drawn: bool) -> dict[int, int]:
     """{rank: the first rank with its key}, for the ranks whose digest is another one than there."""
-    keys = [key for key, _ in rows]
     if drawn and -1 in keys:
         return {}
     firsts = {rank: keys.index(key) for rank, key in enumerate(keys)}
-    return {rank: first for rank, first in firsts.items() if rows[rank][1] != rows[first][1]}
+    return {rank: first for rank, first in firsts.items() if digests[rank] != digests[first]}
 
 
-def _differences(x: Tensor, others: dict[int, int], exchange: Exchange) -> dict[int, tuple[int, int, object, object]]:
-    """{rank: (first place in x where it differs, from which rank, its number, that rank's)}, for `others` that do."""
+def _differences(x: Tensor, others: dict[int, int], exchange: Exchange) -> list[Difference]:
+    """Where in x each rank begins to differ from its other, if it does: equal numbers may have other bits."""
     blocks = x.contiguous().flatten().split(BLOCK)
     digests = exchange.gather(torch.stack([digest(block).cpu() for block in blocks])).tolist()
-    found: dict[int, tuple[int, int, object, object]] = {}
+    found: dict[int, Difference] = {}
     for number, block in enumerate(blocks):
-        open_ = {rank: first for rank, first in others.items() if rank not in found}
-        if all(digests[rank][number] == digests[first][number] for rank, first in open_.items()):
+        unseen = {rank: other for rank, other in others.items() if rank not in found}
+        if all(digests[rank][number] == digests[other][number] for rank, other in unseen.items()):
             continue
         numbers = exchange.gather(block)
-        for rank, first in open_.items():
-            ours, theirs = numbers[rank], numbers[first]
+        for rank, other in unseen.items():
+            ours, theirs = numbers[rank], numbers[other]
             differ = ((ours != theirs) & ~((ours != ours) & (theirs != theirs))).nonzero()  # NaN counts as equal to NaN
             if len(differ):
-                at = int(differ[0])
-                found[rank] = number * BLOCK + at, first, ours[at].item(), theirs[at].item()
-    return found
+                at, ranks = int(differ[0]), exchange.ranks
+                where = number * BLOCK + at
+                found[rank] = Difference(ranks[rank], ranks[other], where, ours[at].item(), theirs[at].item())
+    return list(found.values())

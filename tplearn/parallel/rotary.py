@@ -63,7 +63,9 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Raises ValueError where the tables do not have one row for each position of x. Under sequence parallelism x is
     whole again here, and the tables are those of the whole sequence.
     """
-    require_floating("x", x), require_floating("cos", cos), require_floating("sin", sin)
+    require_floating("x", x)
+    require_floating("cos", cos)
+    require_floating("sin", sin)
     if cos.shape != x.shape[-2:] or sin.shape != cos.shape or x.shape[-1] % 2:
         _refuse_tables(x, cos, sin)
     if cos.device != x.device or sin.device != x.device:

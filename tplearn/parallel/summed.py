@@ -20,9 +20,13 @@ class Summed:
     def __init__(self, name: str, parameter: nn.Parameter) -> None:
         self.name, self.gradient, self.version = name, TensorWeakRef(parameter.grad), _version(parameter.grad)
         self.added_to: bool | None = None  # whether the backward that comes adds to numbers; None: it did not come by
-        reference = TensorWeakRef(parameter)
-        before = parameter.register_hook(lambda _: self._look(reference().grad))
-        self.hooks = before, parameter.register_post_accumulate_grad_hook(self._end)
+        self.hooks = ()
+        if before := Summed.of(parameter):
+            before.end(parameter)
+        if parameter.requires_grad:
+            reference = TensorWeakRef(parameter)
+            look = parameter.register_hook(lambda _: self._look(reference().grad))
+            self.hooks = look, parameter.register_post_accumulate_grad_hook(self._judge)
         parameter.summed = self
 
     @staticmethod
@@ -45,12 +49,16 @@ class Summed:
         """Before a gradient is added. (torch.autograd.grad comes this way too, and adds nothing.)"""
         self.added_to = gradient is not None and bool(gradient.any())
 
-    def _end(self, parameter: nn.Parameter) -> None:
-        """After a gradient was added. FSDP adds by itself, without a look before: only None is known to be empty."""
-        added_to, unseen = self.added_to, self.added_to is None and self.gradient() is parameter.grad
+    def end(self, parameter: nn.Parameter) -> None:
+        """Nothing is known any more; the hooks go."""
         for hook in self.hooks:
             hook.remove()
         parameter.summed = None
+
+    def _judge(self, parameter: nn.Parameter) -> None:
+        """After a gradient was added. FSDP adds by itself, without a look before: only None is known to be empty."""
+        added_to, unseen = self.added_to, self.added_to is None and self.gradient() is parameter.grad
+        self.end(parameter)
         if added_to:
             raise ValueError(
                 f"{self.name}: this backward adds to a gradient that sync_gradients has summed over the ranks; {ONCE}"
