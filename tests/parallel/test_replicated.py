@@ -135,7 +135,7 @@ FAULTS: list[tuple[Callable[[], object], str]] = [
     (one_in_float64, "[0] is (2,) float64 on rank 1 and (2,) float32 on rank 0"),
     (lambda: {"a": torch.ones(2)} | ({"b": torch.ones(2)} if rank() == 3 else {}), "b is on rank 3 and not on rank 0"),
     (lambda: [torch.ones(2)] * (2 - rank() // 3), "[1] is on rank 0 and not on rank 3"),
-    (lambda: ParallelMLP(8, 8 * (1 + rank() // 3)), "gate_up_proj.weight is (4, 8) float32 on rank 3 and (2, 8)"),
+    (lambda: ParallelMLP(8, 8 * (1 + rank() // 3)), "gate_up_proj.weight is (8, 8) float32 on rank 3 and (4, 8)"),
     (other_heads, "rank 3 and rank 0 bring the same tensors, but cut in another way or in another order, from"),
 ]
 
