@@ -35,8 +35,12 @@ def shard(folder: Path) -> tuple[int, int, dict[str, Tensor]]:
     with torch.device("meta"):
         model = Llama(config)
     load(model, sources(config, checkpoint), checkpoint, torch.float64, torch.device("cpu"))
-    held = sum(piece.numel() for _, p, q in partitions(model) for _, piece in q.rows(p)) * 4
-    return checkpoint.bytes_read, held, {name: partition.join(p.detach()) for name, p, partition in partitions(model)}
+    held = sum(rows.numel() for _, p, q in partitions(model) for _, rows in q.views(p)) * 4
+    return (
+        checkpoint.bytes_read,
+        held,
+        {name: partition.full_tensor(p.detach()) for name, p, partition in partitions(model)},
+    )
 
 
 def logits(folder: Path, ids: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from tplearn.llama.agreement import Agreement, agreement
 from tplearn.llama.loading import examine
 from tplearn.parallel.heads import head_range
 from tplearn.parallel.vocabulary import vocab_range
-from tplearn.simulated.sizes import shard_range
+from tplearn.sizes import shard_range
 
 SEQUENCE = 32  # tokens of each text
 

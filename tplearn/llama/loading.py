@@ -51,15 +51,15 @@ def read_parameter(
     with torch.no_grad():
         if partition.padding:
             parameter[-partition.padding :] = 0
-        for piece, rows in partition.rows(parameter):
+        for chunk, rows in partition.views(parameter):
             if partition.dim == 1:
-                checkpoint.read_into(rows, next(iter(parts)), 1, piece.start)
+                checkpoint.read_into(rows, next(iter(parts)), 1, chunk.start)
                 continue
             offset = 0
             for stored, size in parts.items():
-                start, stop = max(piece.start, offset), min(piece.stop, offset + size)
+                start, stop = max(chunk.start, offset), min(chunk.stop, offset + size)
                 if start < stop:
-                    checkpoint.read_into(rows[start - piece.start : stop - piece.start], stored, 0, start - offset)
+                    checkpoint.read_into(rows[start - chunk.start : stop - chunk.start], stored, 0, start - offset)
                 offset += size
     return parameter
 

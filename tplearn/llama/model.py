@@ -25,8 +25,11 @@ from tplearn.parallel import (
     reduce_from_group,
     vocab_parallel_cross_entropy,
 )
+from tplearn.parallel.kv_cache import tokens_before
+from tplearn.parallel.parameters import draw
 from tplearn.parallel.partition import partitions
 from tplearn.parallel.place import Group, Place
+from tplearn.tensors import require_tensor
 
 
 class Block(nn.Module):
@@ -78,13 +81,10 @@ class Llama(nn.Module):
     def reset_parameters(self) -> None:
         """Hugging Face's initialisation: matrices from N(0, initializer_range²), norms one, biases zero."""
         for name, parameter, partition in partitions(self):
-            if parameter.is_meta:
-                continue
             if parameter.ndim == 1:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
             else:
-                dense = parameter.new_empty(partition.dense_shape).normal_(std=self.config.initializer_range)
-                parameter.copy_(partition.cut(dense))
+                draw(parameter, partition, lambda dense: dense.normal_(std=self.config.initializer_range))
 
     def forward(self, input_ids: Tensor, caches: list[KVCache] | None = None, *, last: bool = False) -> Tensor:
         """input_ids: [batch, seq], the same on every rank → logits [batch, seq, vocab], the same on every rank.
@@ -104,14 +104,17 @@ class Llama(nn.Module):
 
     def hidden(self, input_ids: Tensor, caches: list[KVCache] | None = None) -> Tensor:
         """input_ids: [batch, seq] → [batch, seq, hidden] ([batch, seq/p, hidden] with sequence_parallel)."""
-        before = caches[0].length if caches else 0
+        before = 0 if caches is None else tokens_before(caches, len(self.layers))
+        require_tensor("input_ids", input_ids)
+        if input_ids.ndim != 2:
+            raise ValueError(f"input_ids of shape {tuple(input_ids.shape)}; [batch, seq] works")
         length = before + input_ids.shape[1]
         if length > self.config.max_length:
             raise ValueError(f"{length} tokens are more than the model allows: up to {self.config.limit} work")
         x = self.embed_tokens(input_ids)
         cos, sin = rope.tables(self.frequencies, before, length, x)
         for number, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, caches[number] if caches else None)
+            x = layer(x, cos, sin, None if caches is None else caches[number])
         return self.norm(x)
 
     @staticmethod

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tplearn.llama.config import LlamaConfig
-from tplearn.parallel.attention import rotary_frequencies, rotary_tables
+from tplearn.parallel.rotary import rotary_frequencies, rotary_tables
 
 
 def frequencies(config: LlamaConfig) -> Tensor:

@@ -44,7 +44,7 @@ def save(
         name = SINGLE if len(files) == 1 else NUMBERED.format(number, len(files))
         tensors: dict[str, Tensor] = {}
         for parameter_name, parameter, partition in members:
-            dense = partition.join(parameter.detach().cpu())
+            dense = partition.full_tensor(parameter.detach().cpu())
             if place.rank == 0:
                 parts = stored_as[parameter_name]
                 rows = dense.split([shape[0] for shape in parts.values()])

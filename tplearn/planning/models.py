@@ -7,7 +7,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from tplearn.planning.fields import Fields
-from tplearn.simulated.sizes import divisors
+from tplearn.sizes import divisors
 
 # By model_type: whether q, k and v have biases. transformers fixes that in the code of each family.
 QKV_BIAS = {"llama": False, "mistral": False, "qwen2": True}

@@ -10,7 +10,7 @@ from tplearn.checks.ch10_sequence_parallel.observers import with_kept_bytes
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
 from tplearn.parallel import gather_sequence
-from tplearn.parallel.collectives import all_gather, all_reduce, own_slice, reduce_scatter
+from tplearn.parallel.collectives import own_shard, plain_all_gather, plain_all_reduce, plain_reduce_scatter
 from tplearn.parallel.place import Place
 from tplearn.ranks import per_rank
 
@@ -29,23 +29,23 @@ class _Regather(Function):
         x_shard, weight_shard = ctx.saved_tensors
         place, summand = Place.of(), grad_output @ weight_shard  # [batch, seq, out/p] -> [batch, seq, hidden]
         if ctx.wrong == "own tokens only":
-            x, grad = x_shard, own_slice(grad_output, 1, place)
+            x, grad = x_shard, own_shard(grad_output, 1, place)
         else:
             x, grad = _gathered(x_shard), grad_output
         grad_weight = grad.flatten(0, 1).T @ x.flatten(0, 1)
         if place.world_size == 1:
             grad_x = summand
         elif ctx.wrong == "own slice":
-            grad_x = own_slice(summand, 1, place)
+            grad_x = own_shard(summand, 1, place)
         elif ctx.wrong == "all-reduce":
-            grad_x = own_slice(all_reduce(summand, place), 1, place)
+            grad_x = own_shard(plain_all_reduce(summand, place), 1, place)
         else:
-            grad_x = reduce_scatter(summand, 1, place)
+            grad_x = plain_reduce_scatter(summand, 1, place)
         return grad_x, grad_weight, None
 
 
 def _gathered(x_shard: Tensor) -> Tensor:
-    return all_gather(x_shard, 1, Place.of()) if dist.get_world_size() > 1 else x_shard
+    return plain_all_gather(x_shard, 1, Place.of()) if dist.get_world_size() > 1 else x_shard
 
 
 def regather_linear(x_shard: Tensor, weight_shard: Tensor) -> Tensor:

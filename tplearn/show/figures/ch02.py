@@ -5,7 +5,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from tplearn.show.style import GREY, HIGHLIGHT, INK, arrow, box, canvas, label, legend_of_ranks
-from tplearn.simulated import require_divisible
+from tplearn.sizes import require_divisible
 
 ENDINGS = {
     "columns of A": "concatenate",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tplearn.parallel.heads import head_range
 from tplearn.planning import MODELS, ModelShape
 from tplearn.show.style import GREY, HIGHLIGHT, INK, RED, box, canvas, label
-from tplearn.simulated.sizes import require_divisible
+from tplearn.sizes import require_divisible
 
 MIB = 2**20
 LEFT, STEP, WIDE, HIGH = 1.35, 1.4, 0.82, 0.62  # a box every STEP inches
