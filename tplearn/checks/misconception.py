@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from tplearn.checks.aspects import same_values, values_wrong, wrong_aspects
+from tplearn.checks.aspects import NOT_VALUES, same_values, values_wrong, wrong_aspects
 from tplearn.checks.compare import Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.observe import Observation
@@ -11,6 +11,7 @@ from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
 
 Seen = list[Observation]
+REPORTED = ("Deadlock", "CollectiveMismatch")  # a report says more than what the values elsewhere may show
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -19,9 +20,12 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     1. the same in everything, on every case;
     2. the same values wherever a result is due, whatever was sent and however bad sizes are refused;
     3. the same on more than one rank (one rank is often a special case of its own);
-    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way);
-    5. the right values, by the same collectives, whatever their sizes;
-    6. the same failure: each rank stops in the same op.
+    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
+       where the answer is;
+    5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
+    6. the same on the plain cases, where those with a label differ (they have a mistake of their own);
+    7. the right values, by the same collectives, whatever their sizes;
+    8. the same failure: each rank stops in the same op; or, beside an exception, the same values elsewhere.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -79,19 +83,33 @@ def _comparisons(
     def same_failure(seen: Seen) -> bool:
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
 
+    def same_first_value(seen: Seen) -> bool:
+        numbers = [k for k in ranks if first in want[k]]
+        right = [(k, aspect) for k in ranks for aspect in want[k] if aspect in valued and aspect not in values]
+        return same_on(numbers, first)(seen) and all(same_values(seen[k], want[k], aspect) for k, aspect in right)
+
+    def same_first_entry(seen: Seen) -> bool:
+        entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
+        return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
+
     yield everything
     if values and not failing:
+        valued = {aspect for k in due for aspect in want[k] if aspect not in NOT_VALUES}
+        first = next(aspect for k in due for aspect in values_wrong(wrong[k]))
+        names = next((_names(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k]), ())
         yield same_on(due)
         yield same_on(ranks)
-        for aspect in dict.fromkeys(aspect for k in due for aspect in values_wrong(wrong[k])):
-            yield same_on([k for k in ranks if aspect in want[k]], aspect)
-            break
+        yield same_first_value
+        yield same_first_entry
+        yield same_on([k for k in ranks if not cases[k].label])
     elif not failing and any("ledger" in aspects for aspects in wrong):
         yield same_collectives
     elif not failing:
         yield refuses
     if failing:
         yield same_failure
+        if not any(_kind(got[k]) in REPORTED for k in failing):
+            yield same_on([k for k in ranks if k not in failing])
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
@@ -111,7 +129,22 @@ def _kind(seen: Observation) -> str:
     return seen["error"].kind if "error" in seen else ""
 
 
+def _names(got: object, want: object) -> tuple[str, ...]:
+    """The names on the way to the first difference, as in ("parameters", "bias")."""
+    difference = first_difference(got, want)
+    return tuple(key for key in difference.path if isinstance(key, str)) if difference else ()
+
+
+def _entry(value: object, names: tuple[str, ...]) -> object:
+    """What stands under these names; in a list, in each of its items."""
+    if isinstance(value, list):
+        return [_entry(item, names) for item in value]
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def _pattern(failure: Failure) -> tuple:
     """What each rank does in a report, without counts and shapes; of another error its type and its words."""
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
-    return (failure.kind, *doing) if doing else (failure.kind, failure.text)
+    return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"\b\w+Backward\b", "Backward", failure.text))

@@ -5,7 +5,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch10_sequence_parallel.observers import with_upstream
+from tplearn.checks.ch10_sequence_parallel.drive import with_upstream
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
 from tplearn.parallel import copy_to_group, gather_sequence

@@ -1,0 +1,140 @@
+"""How chapter 10's functions are watched on a rank: upstream gradients, refusals, memory kept, products computed."""
+
+import functools
+import gc
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.graph import Node
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from tplearn.checks.observe import changed_inputs, plain, tensors_in
+
+
+def with_upstream(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[str, Any]:
+    """{"forward", "gradient"} of fn(*args); `upstream` is this rank's gradient of the result, argument by argument.
+
+    Where the result has another shape than `upstream` there is no gradient to be had.
+    """
+    leaves, given = _live(args)
+    return _backward(fn(*given), upstream, args, leaves, given)
+
+
+def with_refusal(fn: Callable[..., Any], groups: list[list[int]] | None, upstream: Tensor, x: Tensor) -> dict[str, Any]:
+    """As `with_upstream`, of fn(x, group), where group is this rank's own of `groups` (None: no group is given).
+
+    A sequence that does not divide by the ranks of the group must be refused: {"refusal": how it was}.
+    """
+    group = _own_group(tuple(map(tuple, groups))) if groups else None
+    p, tokens = dist.get_world_size(group), x.shape[1]
+    if tokens % p == 0:
+        return with_upstream(lambda x: fn(x, group), upstream, x)
+    try:
+        result = fn(x.clone(), group)
+    except Exception as error:  # whatever an answer raises is what is seen of it
+        numbers = re.findall(r"\d+", str(error))
+        lacks = [what for what in (f"{tokens} tokens", f"{p} ranks") if what.split()[0] not in numbers]
+        says = f"does not name the {' and '.join(lacks)}" if lacks else "names both sizes"
+        return {"refusal": f"a {type(error).__name__} that {says}"}
+    return {"refusal": "none: a result came back", "forward": plain(result)}
+
+
+def with_costs(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[str, Any]:
+    """As `with_upstream`, of fn(x, weight), with its costs, and whether the backward pass is the answer's own.
+
+    "kept": bytes that are alive after the forward pass, beside arguments and result. "matmuls": products as large as
+    x_all · weightᵀ, forward and backward; 3 are due. "own Function": whether the result comes out of one, or needs
+    none, on one rank.
+    """
+    leaves, given = _live(args)
+    flops = FlopCounterMode(display=False)
+    with flops:
+        with _made() as made:
+            result = fn(*given)
+        kept = _alive(made, [result, given])
+        own = dist.get_world_size() == 1 or any(map(_is_own, _graph(result)))
+        seen = _backward(result, upstream, args, leaves, given)
+    one = 2 * upstream.numel() * args[1].shape[1]
+    costs = {"kept": kept, "matmuls": max(3, round(flops.get_total_flops() / one)), "own Function": own}
+    return seen | costs
+
+
+def _graph(result: Any) -> Iterator[Node]:
+    """The nodes of the result's autograd graph."""
+    waiting = [tensor.grad_fn for tensor in tensors_in(result) if tensor.grad_fn]
+    seen: set[Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [before for before, _ in node.next_functions if before]
+
+
+def _is_own(node: Node) -> bool:
+    """Whether a node's Function is neither torch's nor the shelf's."""
+    function = getattr(type(node), "_forward_cls", None)
+    return function is not None and not function.__module__.startswith(("torch.", "tplearn.parallel."))
+
+
+@functools.cache
+def _own_group(groups: tuple[tuple[int, ...], ...]) -> dist.ProcessGroup:
+    """The group that this rank is in. Every rank makes all of them, once."""
+    made = {members: dist.new_group(list(members)) for members in groups}
+    return next(group for members, group in made.items() if dist.get_rank() in members)
+
+
+def _live(args: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """(leaves that collect gradients, clones to hand over: a change in place shows in their values)."""
+    leaves = [x.clone().requires_grad_(x.is_floating_point()) for x in args]
+    return leaves, [leaf.clone() for leaf in leaves]
+
+
+def _backward(
+    result: Any, upstream: Tensor, args: tuple[Tensor, ...], leaves: list[Tensor], given: list[Tensor]
+) -> dict:
+    seen = {"forward": plain(result)} | changed_inputs((plain(list(args)), {}), (plain(given), {}))
+    if not isinstance(result, Tensor) or result.shape != upstream.shape:
+        return seen | {"gradient": f"no gradient for a result of another shape than {tuple(upstream.shape)}"}
+    if not result.requires_grad:
+        return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
+    result.backward(upstream.clone())
+    return seen | {"gradient": [plain(leaf.grad) for leaf in leaves]}
+
+
+class _Maker(TorchDispatchMode):
+    """Notes the memory of every tensor that an operator returns, without keeping it alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[StorageWeakRef, int] = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 (torch's signature)
+        result = func(*args, **(kwargs or {}))
+        for tensor in tensors_in(result):
+            storage = tensor.untyped_storage()
+            self.made[StorageWeakRef(storage)] = storage.nbytes()
+        return result
+
+
+@contextmanager
+def _made() -> Iterator[dict[StorageWeakRef, int]]:
+    with _Maker() as maker:
+        yield maker.made
+
+
+def _alive(made: dict[StorageWeakRef, int], known: list[Any]) -> int:
+    """Bytes of what was made and is still there, wherever it is kept, beside the known tensors."""
+    own = {StorageWeakRef(tensor.untyped_storage()) for tensor in tensors_in(known)}
+    for attempt in range(2):
+        alive = sum(size for ref, size in made.items() if ref not in own and not ref.expired())
+        if not alive or attempt:
+            break
+        gc.collect()  # what only a circle of references holds is no memory kept
+    return alive
