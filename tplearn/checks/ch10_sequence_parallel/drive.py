@@ -5,8 +5,10 @@ import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -22,8 +24,18 @@ def with_upstream(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> di
 
     Where the result has another shape than `upstream` there is no gradient to be had.
     """
-    leaves, given = _live(args)
-    return _backward(fn(*given), upstream, args, leaves, given)
+    live = _Live.of(args)
+    return live.backward(fn(*live.given), upstream)
+
+
+def two_positions(fn: Callable[..., Any], x_shard: Tensor, before: int) -> dict[str, Any]:
+    """{"own tokens", "after the gather"}: the two results apart, so that each is judged by itself."""
+    given = x_shard.clone()
+    results = plain(fn(given, before))
+    changed = changed_inputs((plain([x_shard]), {}), (plain([given]), {}))
+    if not isinstance(results, list) or len(results) != 2:
+        return {"own tokens": results, "after the gather": results} | changed
+    return dict(zip(("own tokens", "after the gather"), results, strict=True)) | changed
 
 
 def with_refusal(fn: Callable[..., Any], groups: list[list[int]] | None, upstream: Tensor, x: Tensor) -> dict[str, Any]:
@@ -52,14 +64,14 @@ def with_costs(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[
     x_all · weightᵀ, forward and backward; 3 are due. "own Function": whether the result comes out of one, or needs
     none, on one rank.
     """
-    leaves, given = _live(args)
+    live = _Live.of(args)
     flops = FlopCounterMode(display=False)
     with flops:
         with _made() as made:
-            result = fn(*given)
-        kept = _alive(made, [result, given])
+            result = fn(*live.given)
+        kept = _alive(made, [result, live.given])
         own = dist.get_world_size() == 1 or any(map(_is_own, _graph(result)))
-        seen = _backward(result, upstream, args, leaves, given)
+        seen = live.backward(result, upstream)
     one = 2 * upstream.numel() * args[1].shape[1]
     costs = {"kept": kept, "matmuls": max(3, round(flops.get_total_flops() / one)), "own Function": own}
     return seen | costs
@@ -90,22 +102,34 @@ def _own_group(groups: tuple[tuple[int, ...], ...]) -> dist.ProcessGroup:
     return next(group for members, group in made.items() if dist.get_rank() in members)
 
 
-def _live(args: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
-    """(leaves that collect gradients, clones to hand over: a change in place shows in their values)."""
-    leaves = [x.clone().requires_grad_(x.is_floating_point()) for x in args]
-    return leaves, [leaf.clone() for leaf in leaves]
+@dataclass
+class _Live:
+    """Arguments with leaves that collect their gradients; `given` is handed over: a change in place shows there."""
+
+    args: tuple[Tensor, ...]
+    leaves: list[Tensor]
+    given: list[Tensor]
+
+    @classmethod
+    def of(cls, args: tuple[Tensor, ...]) -> "_Live":
+        leaves = [x.clone().requires_grad_(x.is_floating_point()) for x in args]
+        return cls(args, leaves, [leaf.clone() for leaf in leaves])
+
+    def backward(self, result: Any, upstream: Tensor) -> dict[str, Any]:
+        seen = {"forward": plain(result)} | changed_inputs((plain(list(self.args)), {}), (plain(self.given), {}))
+        if not isinstance(result, Tensor) or result.shape != upstream.shape:
+            return seen | {"gradient": f"no gradient for a result of another shape than {tuple(upstream.shape)}"}
+        if not result.requires_grad:
+            return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
+        result.backward(upstream.clone())
+        return seen | {"gradient": [plain(_gradient(leaf)) for leaf in self.leaves]}
 
 
-def _backward(
-    result: Any, upstream: Tensor, args: tuple[Tensor, ...], leaves: list[Tensor], given: list[Tensor]
-) -> dict:
-    seen = {"forward": plain(result)} | changed_inputs((plain(list(args)), {}), (plain(given), {}))
-    if not isinstance(result, Tensor) or result.shape != upstream.shape:
-        return seen | {"gradient": f"no gradient for a result of another shape than {tuple(upstream.shape)}"}
-    if not result.requires_grad:
-        return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
-    result.backward(upstream.clone())
-    return seen | {"gradient": [plain(leaf.grad) for leaf in leaves]}
+def _gradient(leaf: Tensor) -> Tensor | None:
+    """What has arrived at a leaf; zeros where nothing has, None where nothing can."""
+    if not leaf.is_floating_point():
+        return None
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
 
 
 class _Maker(TorchDispatchMode):
