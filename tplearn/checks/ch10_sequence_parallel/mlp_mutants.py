@@ -1,4 +1,4 @@
-"""What the wrong answers to exercise 10.2 show."""
+"""What the wrong answers to exercise 10.2 show: gathers, sums, the mask of other tokens, where the residual joins."""
 
 from tplearn.checks.ch10_sequence_parallel.mlp_wrong import wrong_half
 from tplearn.checks.exercise import mutants_of
