@@ -25,7 +25,8 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
     6. the same on the plain cases, where those with a label differ (they have a mistake of their own);
     7. the right values, by the same collectives, whatever their sizes;
-    8. the same failure: each rank stops in the same op; or, beside an exception, the same values elsewhere.
+    8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
+       the same values elsewhere.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -92,6 +93,11 @@ def _comparisons(
         entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
         return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
 
+    def same_refusals(seen: Seen) -> bool:
+        return all(_kind(seen[k]) == _kind(got[k]) for k in due) and all(
+            same_values(seen[k], got[k]) for k in due if k not in failing
+        )
+
     yield everything
     if values and not failing:
         valued = {aspect for k in due for aspect in want[k] if aspect not in NOT_VALUES}
@@ -108,8 +114,10 @@ def _comparisons(
         yield refuses
     if failing:
         yield same_failure
-        if not any(_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
-            yield same_on([k for k in ranks if k not in failing])
+    if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
+        yield same_refusals
+    if failing and not any(_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
+        yield same_on([k for k in ranks if k not in failing])
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
