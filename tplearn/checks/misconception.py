@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from tplearn.checks.aspects import NOT_VALUES, same_values, values_wrong, wrong_aspects
+from tplearn.checks.aspects import same_values, values_wrong, wrong_aspects
 from tplearn.checks.compare import Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.observe import Observation
@@ -20,8 +20,8 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     1. the same in everything, on every case;
     2. the same values wherever a result is due, whatever was sent and however bad sizes are refused;
     3. the same on more than one rank (one rank is often a special case of its own);
-    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
-       where the answer is;
+    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and wrong in
+       the same aspects;
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
     6. the same on the plain cases, where those with a label differ (they have a mistake of their own);
     7. the right values, by the same collectives, whatever their sizes;
@@ -86,9 +86,8 @@ def _comparisons(
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
 
     def same_first_value(seen: Seen) -> bool:
-        numbers = [k for k in ranks if first in want[k]]
-        right = [(k, aspect) for k in ranks for aspect in want[k] if aspect in valued and aspect not in values]
-        return same_on(numbers, first)(seen) and all(same_values(seen[k], want[k], aspect) for k, aspect in right)
+        wrong_too = {a for k in ranks for a in values_wrong(wrong_aspects(exercise, seen[k], want[k]))}
+        return wrong_too == values and same_on([k for k in ranks if first in want[k]], first)(seen)
 
     def same_first_entry(seen: Seen) -> bool:
         entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
@@ -101,7 +100,6 @@ def _comparisons(
 
     yield everything
     if values and not fails:
-        valued = {aspect for k in due for aspect in want[k] if aspect not in NOT_VALUES}
         first = next(aspect for k in due for aspect in values_wrong(wrong[k]))
         names = next((_names(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k]), ())
         yield same_on(due)

@@ -1,14 +1,11 @@
-"""How chapter 10's functions are watched on a rank: upstream gradients, refusals, memory kept, products computed."""
+"""How chapter 10's functions are watched on a rank: in a group, with refusals, memory kept and products computed."""
 
-import functools
 import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -16,16 +13,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from tplearn.checks.groups import Groups, own_group
+from tplearn.checks.live import Live, with_upstream
 from tplearn.checks.observe import changed_inputs, plain, tensors_in
-
-
-def with_upstream(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[str, Any]:
-    """{"forward", "gradient"} of fn(*args); `upstream` is this rank's gradient of the result, argument by argument.
-
-    Where the result has another shape than `upstream` there is no gradient to be had.
-    """
-    live = _Live.of(args)
-    return live.backward(fn(*live.given), upstream)
 
 
 def two_positions(fn: Callable[..., Any], x_shard: Tensor, before: int) -> dict[str, Any]:
@@ -38,12 +28,12 @@ def two_positions(fn: Callable[..., Any], x_shard: Tensor, before: int) -> dict[
     return dict(zip(("own tokens", "after the gather"), results, strict=True)) | changed
 
 
-def with_refusal(fn: Callable[..., Any], groups: list[list[int]] | None, upstream: Tensor, x: Tensor) -> dict[str, Any]:
-    """As `with_upstream`, of fn(x, group), where group is this rank's own of `groups` (None: no group is given).
+def in_a_group(fn: Callable[..., Any], groups: Groups, upstream: Tensor, x: Tensor) -> dict[str, Any]:
+    """{"forward", "gradient"} of fn(x, group), where group is this rank's own of `groups` (None: no group is given).
 
     A sequence that does not divide by the ranks of the group must be refused: {"refusal": how it was}.
     """
-    group = _own_group(tuple(map(tuple, groups))) if groups else None
+    group = own_group(groups)
     p, tokens = dist.get_world_size(group), x.shape[1]
     if tokens % p == 0:
         return with_upstream(lambda x: fn(x, group), upstream, x)
@@ -58,13 +48,13 @@ def with_refusal(fn: Callable[..., Any], groups: list[list[int]] | None, upstrea
 
 
 def with_costs(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[str, Any]:
-    """As `with_upstream`, of fn(x, weight), with its costs, and whether the backward pass is the answer's own.
+    """{"forward", "gradient"} of fn(x, weight), its costs, and whether the backward pass is the answer's own.
 
     "kept": bytes that are alive after the forward pass, beside arguments and result. "matmuls": products as large as
     x_all · weightᵀ, forward and backward; 3 are due. "own Function": whether the result comes out of one, or needs
     none, on one rank.
     """
-    live = _Live.of(args)
+    live = Live(args)
     flops = FlopCounterMode(display=False)
     with flops:
         with _made() as made:
@@ -93,43 +83,6 @@ def _is_own(node: Node) -> bool:
     """Whether a node's Function is neither torch's nor the shelf's."""
     function = getattr(type(node), "_forward_cls", None)
     return function is not None and not function.__module__.startswith(("torch.", "tplearn.parallel."))
-
-
-@functools.cache
-def _own_group(groups: tuple[tuple[int, ...], ...]) -> dist.ProcessGroup:
-    """The group that this rank is in. Every rank makes all of them, once."""
-    made = {members: dist.new_group(list(members)) for members in groups}
-    return next(group for members, group in made.items() if dist.get_rank() in members)
-
-
-@dataclass
-class _Live:
-    """Arguments with leaves that collect their gradients; `given` is handed over: a change in place shows there."""
-
-    args: tuple[Tensor, ...]
-    leaves: list[Tensor]
-    given: list[Tensor]
-
-    @classmethod
-    def of(cls, args: tuple[Tensor, ...]) -> "_Live":
-        leaves = [x.clone().requires_grad_(x.is_floating_point()) for x in args]
-        return cls(args, leaves, [leaf.clone() for leaf in leaves])
-
-    def backward(self, result: Any, upstream: Tensor) -> dict[str, Any]:
-        seen = {"forward": plain(result)} | changed_inputs((plain(list(self.args)), {}), (plain(self.given), {}))
-        if not isinstance(result, Tensor) or result.shape != upstream.shape:
-            return seen | {"gradient": f"no gradient for a result of another shape than {tuple(upstream.shape)}"}
-        if not result.requires_grad:
-            return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
-        result.backward(upstream.clone())
-        return seen | {"gradient": [plain(_gradient(leaf)) for leaf in self.leaves]}
-
-
-def _gradient(leaf: Tensor) -> Tensor | None:
-    """What has arrived at a leaf; zeros where nothing has, None where nothing can."""
-    if not leaf.is_floating_point():
-        return None
-    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
 
 
 class _Maker(TorchDispatchMode):

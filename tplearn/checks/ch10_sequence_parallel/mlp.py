@@ -5,10 +5,10 @@ import torch.distributed as dist
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch10_sequence_parallel.drive import with_upstream
 from tplearn.checks.ch10_sequence_parallel.mlp_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import one_each, pick
+from tplearn.checks.live import with_upstream
 from tplearn.parallel import gather_sequence, reduce_scatter_sequence
 from tplearn.ranks import per_rank
 

@@ -4,10 +4,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch10_sequence_parallel.drive import with_upstream
 from tplearn.checks.ch10_sequence_parallel.norm_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import one_each, pick, randn
+from tplearn.checks.live import with_upstream
 from tplearn.parallel import copy_to_group
 from tplearn.ranks import per_rank
 

@@ -3,9 +3,10 @@
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch10_sequence_parallel.drive import with_refusal
+from tplearn.checks.ch10_sequence_parallel.drive import in_a_group
 from tplearn.checks.ch10_sequence_parallel.shard_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.groups import members, named
 from tplearn.checks.inputs import one_each, one_of, randn
 from tplearn.parallel import scatter_to_group
 from tplearn.parallel.place import Group
@@ -32,13 +33,13 @@ def _cases(generator: Generator) -> list[Case]:
     ]
     cases = []
     for tp, groups, tokens in kinds:
-        size = len(groups[0]) if groups else tp
-        x = [randn(generator, BATCH, tokens, HIDDEN) for _ in groups or [0]]
-        own = [next((k for k, members in enumerate(groups or []) if rank in members), 0) for rank in range(tp)]
-        upstream = one_each(tp, generator, BATCH, tokens // size, HIDDEN)
-        label = "groups [0, 2] and [1, 3]" * bool(groups) + ", a sequence that does not divide" * bool(tokens % size)
-        arguments = (groups, per_rank(upstream), per_rank([x[k].clone() for k in own]))
-        cases.append(Case(tp, arguments, label=label.removeprefix(", ")))
+        own = members(groups, tp)
+        whole = {tuple(ranks): randn(generator, BATCH, tokens, HIDDEN) for ranks in own}
+        upstream = one_each(tp, generator, BATCH, tokens // len(own[0]), HIDDEN)
+        x = [whole[tuple(ranks)].clone() for ranks in own]
+        rest = "a sequence that does not divide" * bool(tokens % len(own[0]))
+        label = ", ".join(filter(None, (named(groups), rest)))
+        cases.append(Case(tp, (groups, per_rank(upstream), per_rank(x)), label=label))
     return cases
 
 
@@ -50,7 +51,7 @@ SHARD_SEQUENCE = Exercise(
     minutes=8,
     reference=shard_sequence,
     cases=_cases,
-    observe=with_refusal,
+    observe=in_a_group,
     ranks=True,
     mutants=MUTANTS,
 )

@@ -3,10 +3,10 @@
 from torch import Generator, Tensor
 
 from tplearn.checks.ch11_llama_block.block_mutants import MUTANTS
-from tplearn.checks.ch11_llama_block.drive import of_block
 from tplearn.checks.ch11_llama_block.parts import HIDDEN, NORMS, Weights, attention, mlp, norm, weights
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import pick, randn
+from tplearn.checks.live import with_upstream
 from tplearn.parallel import copy_to_group, reduce_from_group
 from tplearn.ranks import per_rank
 
@@ -35,7 +35,7 @@ TP_BLOCK = Exercise(
     minutes=15,
     reference=tp_block,
     cases=_cases,
-    observe=of_block,
+    observe=with_upstream,
     ranks=True,
     mutants=MUTANTS,
 )

@@ -1,15 +1,17 @@
 """What the wrong answers to exercise 11.2 show: f, g, norms and residuals that are missing or in the wrong place."""
 
-from tplearn.checks.ch11_llama_block.block_wrong import wrong_block
-from tplearn.checks.exercise import mutants_of
+from functools import partial
 
-MUTANTS = mutants_of(
+from tplearn.checks.ch11_llama_block.block_wrong import wrong_block
+from tplearn.checks.exercise import Mutant, mutants_of
+
+OF_A_HALF = mutants_of(
     wrong_block,
     (
         "norm of a partial",
-        "The second norm of a half took the norm of this rank's partial, and the all-reduce added up the norms. A "
-        "norm divides by the size of what it sees: the sum of the partials' norms is not the norm of their sum. On "
-        "one rank both are the same.",
+        "The norm behind a half took the norm of this rank's partial, and the all-reduce added up the norms. A norm "
+        "divides by the size of what it sees: the sum of the partials' norms is not the norm of their sum. On one "
+        "rank both are the same.",
         "the order of g and the norm behind it: reduce first.",
     ),
     (
@@ -22,55 +24,65 @@ MUTANTS = mutants_of(
         "residual before the reduce",
         "You added the residual to a partial, R + P, and the all-reduce then added it once for each rank; and the "
         "norm behind it saw that sum (mirage-project/mirage#722 had such a residual).",
-        "the two residuals: they join at the end of a half, after g and after the norm.",
+        "where the residual joins: at the end of a half, after g and after the norm.",
     ),
     (
         "residual normed too",
-        "The norm behind each half saw the residual as well: norm(x + …). That is the order of the first "
-        "transformers. Here the residual passes by both norms: x + norm(…).",
+        "The norm behind a half saw the residual as well: norm(x + …). That is the order of the first transformers. "
+        "Here the residual passes by both norms: x + norm(…).",
         "what the norm behind a half gets: what g gives, alone.",
     ),
     (
+        "residual from the norm",
+        "The residual branches off behind the norm. It is the stream as it came: the norm is for what the half reads.",
+        "where the residual branches off: before the norm.",
+    ),
+    (
+        "residual through f",
+        "The residual branches off behind f. Its gradient is finished, the same on every rank, and f's all-reduce "
+        "adds it up all the same: it counts tp times.",
+        "where the residual branches off: before the norm, and before f.",
+    ),
+    (
+        "no residual",
+        "The residual is missing. A half adds to the stream: its input plus its result.",
+        "what is added to a half's result.",
+    ),
+    (
         "not reduced",
-        "There is no all-reduce forward: each rank normed its own partial and went on with it. The ranks now hold "
+        "The all-reduce is missing forward: each rank normed its own partial and went on with it. The ranks now hold "
         "different numbers.",
-        "reduce_from_group, behind attention and behind the MLP.",
+        "reduce_from_group, between the half and the norm behind it.",
     ),
     (
         "f for g",
         "f stands where g is due: copy_to_group passes its argument on as it is, and sums in the backward pass. The "
         "partials are never added up.",
-        "reduce_from_group, behind attention and behind the MLP.",
+        "reduce_from_group, between the half and the norm behind it.",
     ),
     (
-        "no gradient through g",
-        "The result is right, but the gradient ends at the all-reduce: no weight of attention or of the MLP learns "
-        "anything. dist.all_reduce is none of autograd's operators, and what it fills knows nothing of the partials.",
-        "reduce_from_group, whose backward hands the gradient on.",
+        "reduced twice",
+        "The all-reduce ran twice: what is finished on every rank was added up once more. The norm behind it hides "
+        "nearly all of that, for it divides by the size of what it sees: what is left is the epsilon.",
+        "one reduce_from_group in each half.",
     ),
     (
         "averaged",
-        "You divided the sum of the partials by the number of ranks. The norm behind it hides nearly all of that, for "
+        "The sum of the partials is divided by the number of ranks. The norm behind it hides nearly all of that, for "
         "it divides by the size of what it sees: what is left is the epsilon. A sum is due.",
         "the division, or the reduce op.",
     ),
     (
+        "no gradient through g",
+        "The result is right, but the gradient ends at the all-reduce: the half's weights learn nothing. A collective "
+        "outside autograd brings a new tensor that knows nothing of the partials.",
+        "reduce_from_group, whose backward hands the gradient on.",
+    ),
+    (
         "f missing",
-        "The result is right. But the gradients of x and of the norms before the halves lack what the other ranks' "
-        "heads and columns send back: between a norm and a column cut stands f, whose backward is an all-reduce.",
+        "The result is right. But f is missing: what this rank's heads or columns send back to the norm is a partial, "
+        "another one on every rank, and nobody adds them up. x and the norm's weight get this rank's partial.",
         "copy_to_group, between the norm and the half that reads it. Due backward: two all_reduce.",
-    ),
-    (
-        "f missing before attention",
-        "The result is right. But f is missing before attention: what its heads send back to the norm is a partial, "
-        "another one on every rank, and nobody adds them up.",
-        "copy_to_group, between the first norm and attention.",
-    ),
-    (
-        "f missing before the MLP",
-        "The result is right. But f is missing before the MLP: what its columns send back to the norm is a partial, "
-        "another one on every rank, and nobody adds them up.",
-        "copy_to_group, between the norm before the MLP and the MLP.",
     ),
     (
         "f before the norm",
@@ -86,10 +98,36 @@ MUTANTS = mutants_of(
         "one copy_to_group in each half, between norm and cut.",
     ),
     (
-        "residual through f",
-        "The residual branches off behind f. Its gradient is finished, the same on every rank, and f's all-reduce "
-        "adds it up all the same: it counts tp times.",
-        "where the residual branches off: before the norm, and before f.",
+        "no norm before",
+        "The norm before the half is missing: norm_1 before attention, norm_2 before the MLP.",
+        "what f gets: the norm of the stream.",
+    ),
+    (
+        "no norm after",
+        "The norm behind the half is missing: post_1 or post_2. Without them it is Llama's block. Gemma 2 norms what "
+        "a half gives, once it is reduced, before it joins the stream.",
+        "what g gives, before the residual is added.",
+    ),
+    (
+        "norm of a share",
+        "You cut the norm before the half: each rank divided by the mean square of its own share of the hidden "
+        "numbers. The norm divides by the mean over all of them, so it is not cut, and its weight is replicated.",
+        "the norms: x whole, weight whole, no collective.",
+    ),
+    (
+        "norm of a share after",
+        "You cut the norm behind the half: each rank divided by the mean square of its own share of the hidden "
+        "numbers. The norm divides by the mean over all of them, so it is not cut, and its weight is replicated.",
+        "the norms: what g gives, whole, weight whole, no collective.",
+    ),
+)
+
+OF_THE_BLOCK = mutants_of(
+    wrong_block,
+    (
+        "gathered",
+        "You put the partials side by side. They are of the full size already, and their sum is due.",
+        "reduce_from_group, between the half and the norm behind it.",
     ),
     (
         "one reduce for both halves",
@@ -110,25 +148,9 @@ MUTANTS = mutants_of(
         "the second residual.",
     ),
     (
-        "no residuals",
-        "The residuals are missing. Each half adds to the stream: its input plus its result.",
-        "what is added to the result of each half.",
-    ),
-    (
         "attention alone",
         "Your block ends after attention. The MLP's half is missing.",
         "the second half, which reads h.",
-    ),
-    (
-        "no norm before",
-        "The norms before the halves are missing: norm_1 before attention, norm_2 before the MLP.",
-        "what f gets: the norm of the stream.",
-    ),
-    (
-        "no norm after",
-        "The norms behind the halves are missing: post_1 and post_2. That is Llama's block. Gemma 2 norms what each "
-        "half gives, once it is reduced, before it joins the stream.",
-        "what g gives, before the residual is added.",
     ),
     (
         "norms exchanged",
@@ -142,16 +164,13 @@ MUTANTS = mutants_of(
         "to the MLP.",
         "which weight goes to which norm.",
     ),
-    (
-        "norm of a share",
-        "You cut the norm before a half: each rank divided by the mean square of its own share of the hidden numbers. "
-        "The norm divides by the mean over all of them, so it is not cut, and its weight is replicated.",
-        "the norms: x whole, weight whole, no collective.",
-    ),
-    (
-        "norm of a share after",
-        "You cut the norm behind a half: each rank divided by the mean square of its own share of the hidden numbers. "
-        "The norm divides by the mean over all of them, so it is not cut, and its weight is replicated.",
-        "the norms: what g gives, whole, weight whole, no collective.",
-    ),
 )
+
+
+def _only(mutant: Mutant, half: str) -> Mutant:
+    answer = partial(wrong_block, wrong=mutant.name, only=half)
+    return Mutant(f"{mutant.name}, in {half}", answer, f"In {half}: {mutant.says}", mutant.look_at)
+
+
+IN_ONE = tuple(_only(mutant, half) for half in ("attention", "the MLP") for mutant in OF_A_HALF)
+MUTANTS = (*OF_A_HALF, *OF_THE_BLOCK, *IN_ONE)

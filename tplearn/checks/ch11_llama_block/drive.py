@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tplearn.checks.live import with_upstream
 from tplearn.checks.observe import changed_inputs, plain
 
 TABLE = {
@@ -18,31 +18,16 @@ TABLE = {
 OVER_A_DIM = ("mean", "sum", "linalg_vector_norm", "var", "var_mean", "_fused_rms_norm", "native_layer_norm")
 
 
-def of_block(fn: Callable[..., Any], upstream: Tensor, x: Tensor, w: dict[str, Tensor]) -> dict[str, Any]:
-    """{"forward", "gradient" by name} of fn(x, w); `upstream` is this rank's gradient of the result."""
-    leaves = {name: tensor.clone().requires_grad_() for name, tensor in ({"x": x} | w).items()}
-    given = {name: leaf.clone() for name, leaf in leaves.items()}  # a change in place then shows in the values
-    result = fn(given["x"], {name: given[name] for name in w})
-    after = {name: given[name] for name in w}
-    seen = {"forward": plain(result)} | changed_inputs((plain([x, w]), {}), (plain([given["x"], after]), {}))
-    if not isinstance(result, Tensor) or result.shape != upstream.shape:
-        return seen | {"gradient": f"no gradient for a result of another shape than {tuple(upstream.shape)}"}
-    if not result.requires_grad:
-        return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
-    result.backward(upstream.clone())
-    gradients = {name: torch.zeros_like(t) if t.grad is None else t.grad for name, t in leaves.items()}
-    return seen | {"gradient": plain(gradients)}
-
-
-def of_block_on_tokens(fn: Callable[..., Any], upstream: Tensor, x: Tensor, w: dict[str, Tensor]) -> dict[str, Any]:
-    """As `of_block`, and "tokens in a norm": the most that one norm has seen on this rank, where own tokens are due."""
+def on_own_tokens(fn: Callable[..., Any], upstream: Tensor, x: Tensor, w: dict[str, Tensor]) -> dict[str, Any]:
+    """{"forward", "gradient"} of fn(x, w), and "tokens in a norm": the most that one has seen; own ones are due."""
     norms = _NormSees(x.shape[-1])
 
     def watched(x: Tensor, w: dict[str, Tensor]) -> Any:
         with norms:
             return fn(x, w)
 
-    return of_block(watched, upstream, x, w) | {"tokens in a norm": max(norms.tokens, x.numel() // x.shape[-1])}
+    seen = with_upstream(watched, upstream, x, w)
+    return seen | {"tokens in a norm": max(norms.tokens, x.numel() // x.shape[-1])}
 
 
 class _NormSees(TorchDispatchMode):
@@ -62,11 +47,15 @@ class _NormSees(TorchDispatchMode):
 
 
 def of_table(fn: Callable[..., Any], *sizes: Any) -> dict[str, Any]:
-    """A dict {name: (state, shape)}, in groups; "names" shows which names there are."""
+    """A dict {name: (state, shape)}, in groups; "names" says what is missing in the table, and what is none of it."""
     result = plain(fn(*sizes))
-    names = sorted(result) if isinstance(result, dict) else result
-    entries = result if isinstance(result, dict) else {}
-    return {"names": names} | {kind: {name: entries.get(name) for name in own} for kind, own in TABLE.items()}
+    if not isinstance(result, dict):
+        return {"names": result}
+    due = [name for names in TABLE.values() for name in names]
+    missing, unknown = [name for name in due if name not in result], [name for name in result if name not in due]
+    says = [f"without {', '.join(missing)}" * bool(missing), f"with {', '.join(map(str, unknown))}" * bool(unknown)]
+    groups = {kind: {name: result.get(name) for name in names} for kind, names in TABLE.items()}
+    return {"names": " and ".join(filter(None, says)) or "those of the table"} | groups
 
 
 def of_number(fn: Callable[..., Any], gradients: list[Tensor], copies: list[int]) -> dict[str, Any]:

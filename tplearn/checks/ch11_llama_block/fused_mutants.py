@@ -17,6 +17,43 @@ MUTANTS = mutants_of(
         "the first line: only the partial is reduced.",
     ),
     (
+        "residual on rank 0",
+        "The results are right: only rank 0 added the residual, so the all-reduce counted it once. But backward it "
+        "reaches rank 0 alone: on the other ranks the residual gets no gradient from there, and it is R, the same on "
+        "all of them.",
+        "the first line: reduce the partial, and add the residual on every rank.",
+    ),
+    (
+        "residual shared out",
+        "The results are right: each rank added a p-th of the residual, and the all-reduce made one of it. But its "
+        "gradient went through the division: it is R, and each rank gets a p-th of what is due.",
+        "the first line: reduce the partial, and add the residual on every rank.",
+    ),
+    (
+        "f and g",
+        "The results are right. But the partial went through f and g: f's backward adds up gradients that are "
+        "finished and equal, and the partial's gradient counts tp times.",
+        "the first line: g alone.",
+    ),
+    (
+        "one reduce for both",
+        "You added attention's partial to the one that came in, and reduced both at once. Attention's norm then read "
+        "the stream without the MLP of the block before: a norm needs the finished sum.",
+        "what the first norm reads: residual + the reduced partial. Two all_reduce are due.",
+    ),
+    (
+        "residual from the norm",
+        "After attention the stream goes on from the norm's output. The residual passes by the norm.",
+        "what attention's result is added to: residual + the reduced partial.",
+    ),
+    (
+        "stream through f",
+        "The results are right. But the stream passes through f behind attention, and goes on from there: its "
+        "gradient is finished, and f adds it up once for each rank.",
+        "copy_to_group: between the second norm and the MLP.",
+    ),
+    ("MLP missing", "Your block ends with attention's partial. The MLP is missing.", "the first of the two results."),
+    (
         "partial not reduced",
         "You took the partial for a finished result: R + P, and then a norm of it. Each rank went on with other "
         "numbers. The block before left its MLP unreduced; yours begins with that all-reduce.",

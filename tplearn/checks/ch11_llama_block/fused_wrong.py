@@ -13,12 +13,19 @@ Stream = tuple[Tensor, Tensor]
 
 def wrong_fused_block(partial: Tensor, residual: Tensor, w: Weights, wrong: str) -> Stream:
     """A block that carries the residual apart, with one thing `wrong`."""
+    if wrong == "one reduce for both":
+        h = residual + reduce_from_group(partial + attention(copy_to_group(norm(residual, w["norm_1"])), w))
+        return mlp(copy_to_group(norm(h, w["norm_2"])), w), h
     x = _stream(partial, residual, wrong)
     read = norm(reduce_from_group(partial) if wrong == "norm without the residual" else x, w["norm_1"])
     read = read if wrong in ("f missing", "f missing before attention") else copy_to_group(read)
     if wrong == "f before the norms":
         read = norm(copy_to_group(x), w["norm_1"])
     y = attention(read, w)
+    if wrong == "MLP missing":
+        return y, x + reduce_from_group(y)
+    if wrong == "residual from the norm":
+        x = norm(x, w["norm_1"])
     if wrong == "attention not reduced":
         h = x + y
     elif wrong == "residual before attention's reduce":
@@ -27,6 +34,9 @@ def wrong_fused_block(partial: Tensor, residual: Tensor, w: Weights, wrong: str)
         h = residual + reduce_from_group(y)
     else:
         h = x + reduce_from_group(y)
+    if wrong == "stream through f":
+        h = copy_to_group(h)
+        return mlp(norm(h, w["norm_2"]), w), h
     read = norm(x if wrong == "second norm reads x" else h, w["norm_2"])
     read = read if wrong in ("f missing", "f missing before the MLP") else copy_to_group(read)
     if wrong == "f before the norms":
@@ -37,6 +47,12 @@ def wrong_fused_block(partial: Tensor, residual: Tensor, w: Weights, wrong: str)
 def _stream(partial: Tensor, residual: Tensor, wrong: str) -> Tensor:
     if wrong == "residual reduced too":
         return reduce_from_group(partial + residual)
+    if wrong == "residual on rank 0":
+        return reduce_from_group(partial + residual * (dist.get_rank() == 0))
+    if wrong == "residual shared out":
+        return reduce_from_group(partial + residual / dist.get_world_size())
+    if wrong == "f and g":
+        return residual + reduce_from_group(copy_to_group(partial))
     if wrong == "residual reduced apart":
         return reduce_from_group(partial) + reduce_from_group(residual)
     if wrong == "partial not reduced":

@@ -18,7 +18,7 @@ def gradient_norm(gradients: list[Tensor], copies: list[int]) -> Tensor:
 
 
 def _cases(generator: Generator) -> list[Case]:
-    """A shard and words on each rank, a norm's weight on all, KV heads on some; in the end the last rank has no words."""
+    """A shard and words on each rank, a norm's weight on all, KV heads on some; then a last rank without words."""
     cases = []
     for tp, kv_copies, last in ((1, 1, 2), (2, 1, 2), (3, 3, 2), (4, 2, 2), (2, 2, 0), (4, 2, 0)):
         shards = one_each(tp, generator, pick(generator, 3, 5), 6)

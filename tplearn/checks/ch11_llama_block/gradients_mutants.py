@@ -1,71 +1,10 @@
-"""Wrong answers to exercise 11.5: copies, roots and sums in the wrong order, and messages that are not needed."""
+"""What the wrong answers to exercise 11.5 show: copies, roots and sums in the wrong order, messages too many."""
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-
+from tplearn.checks.ch11_llama_block.gradients_wrong import wrong_gradient_norm
 from tplearn.checks.exercise import mutants_of
 
-
-def _norm(gradients: list[Tensor], copies: list[int], wrong: str) -> Tensor:
-    """The gradient norm, with one thing `wrong`."""
-    tp, rank = dist.get_world_size(), dist.get_rank()
-    squares = [g.square().sum() for g in gradients]
-    shares = [square / n for square, n in zip(squares, copies, strict=True)]
-    first, kinds = rank == 0, list(zip(squares, copies, strict=True))
-    own = {
-        "copies counted on every rank": squares,
-        "copies on rank 0 only": [square if n == 1 or first else 0 * square for square, n in kinds],
-        "rank 0 alone": [share if first else 0 * share for share in shares],
-        "copies left out": [square for square, n in kinds if n == 1],
-        "copies alone": [share for share, n in zip(shares, copies, strict=True) if n > 1],
-        "copies divided by tp": [square / (tp if n > 1 else 1) for square, n in kinds],
-        "everything divided by tp": [square / tp for square in squares],
-        "partly copied as shards": [square / (tp if n == tp else 1) for square, n in kinds],
-        "partly copied left out": [share for share, n in zip(shares, copies, strict=True) if n in (1, tp)],
-        "multiplied by copies": [square * n for square, n in kinds],
-        "divided before the square": [square / n**2 for square, n in kinds],
-        "root of copies": [square / n**0.5 for square, n in kinds],
-    }.get(wrong, shares)
-    if wrong == "absolute values":
-        own = [g.abs().sum() / n for g, n in zip(gradients, copies, strict=True)]
-    if wrong == "a message for each tensor":
-        return sum(map(_total, own)).sqrt()
-    if wrong == "everything sent":
-        filled = zip(_filled(gradients), copies, strict=True)
-        return sum(_total(g.square() / n).sum() for g, n in filled).sqrt()
-    if wrong == "gradients added up":
-        return sum(_total(g).square().sum() for g in _filled(gradients)).sqrt()
-    total = sum(own)
-    if wrong == "own norm":
-        return total.sqrt()
-    if wrong == "norms added":
-        return _total(total.sqrt())
-    if wrong == "norms squared twice":
-        return _total(total.square()).sqrt()
-    if wrong == "the largest rank":
-        return _total(total, dist.ReduceOp.MAX).sqrt()
-    if wrong == "averaged":
-        return (_total(total) / tp).sqrt()
-    if wrong == "sum of the tensors' norms":
-        return _total(sum(square.sqrt() for square in own))
-    return _total(total) if wrong in ("no root", "absolute values") else _total(total).sqrt()
-
-
-def _filled(gradients: list[Tensor]) -> list[Tensor]:
-    """All of one shape on every rank: the words that the last rank lacks are zeros."""
-    words = gradients[-1]
-    return [*gradients[:-1], torch.cat([words, words.new_zeros(2 - len(words), words.shape[1])])]
-
-
-def _total(x: Tensor, op: object = dist.ReduceOp.SUM) -> Tensor:
-    x = x.clone()
-    dist.all_reduce(x, op=op)
-    return x
-
-
 MUTANTS = mutants_of(
-    _norm,
+    wrong_gradient_norm,
     (
         "copies counted on every rank",
         "You added the squares of everything that every rank has. A copy is one parameter, and it was counted once "
@@ -90,6 +29,12 @@ MUTANTS = mutants_of(
         "one all_reduce of one number is due.",
     ),
     (
+        "own norm, copies in full",
+        "You took the norm of everything that this rank has, and asked nobody else. Every rank finds another number, "
+        "divides by it, and the copies drift apart.",
+        "one all_reduce of one number is due; and copies.",
+    ),
+    (
         "norms added",
         "You took the root on each rank and added the roots. Squares add up, roots do not: 3 and 4 make 5, not 7.",
         "the order of root and sum: sum over the ranks first, root last.",
@@ -98,6 +43,12 @@ MUTANTS = mutants_of(
         "sum of the tensors' norms",
         "You added up the norms of the tensors. Squares add up, norms do not: 3 and 4 make 5, not 7.",
         "the order of root and sum: one root, at the very end.",
+    ),
+    (
+        "sum of all norms",
+        "You added up the norms of all tensors on all ranks. Squares add up, norms do not; and what several ranks "
+        "have was counted once for each.",
+        "the order of root and sum: one root, at the very end. And copies.",
     ),
     (
         "norms squared twice",
@@ -130,6 +81,12 @@ MUTANTS = mutants_of(
         "copies left out",
         "You left the copies out. They are parameters of the dense model and belong in its norm, once.",
         "gradients whose copies[i] is above 1.",
+    ),
+    (
+        "copies added afterwards",
+        "You added the copies' squares after the all-reduce. That is right for what every rank has. Of KV heads each "
+        "rank then counts its own copy only, and the ranks find different numbers.",
+        "the all-reduce: an n-th of each square goes into it, copies too.",
     ),
     (
         "copies alone",
@@ -183,6 +140,12 @@ MUTANTS = mutants_of(
         "gradients added up",
         "You summed the gradients over the ranks, as data parallelism does. Shards are different parameters, and "
         "copies are equal: neither may be added. Only the sums of squares may.",
+        "what goes into the all-reduce: one number.",
+    ),
+    (
+        "gradients added up and divided",
+        "You summed the gradients over the ranks before you squared them, and divided by copies afterwards. Shards "
+        "are different parameters, and may not be added; only the sums of squares may.",
         "what goes into the all-reduce: one number.",
     ),
 )

@@ -16,8 +16,8 @@ from tplearn.ranks import per_rank
 def next_word_loss(x: Tensor, ids: Tensor, lengths: Tensor, norm_weight: Tensor, head_shard: Tensor) -> Tensor:
     """x: [batch, seq, hidden]; ids: [batch, seq]; lengths: [batch]; head_shard: [words/p, hidden] → the mean loss."""
     logits = F.linear(copy_to_group(norm(x, norm_weight)), head_shard)
-    after_the_end = torch.arange(1, ids.shape[1]) >= lengths[:, None]
-    return vocab_parallel_cross_entropy(logits[:, :-1], ids[:, 1:].masked_fill(after_the_end, -100))
+    is_last = torch.arange(ids.shape[1]) >= lengths[:, None] - 1  # the last word of a text and its padding
+    return vocab_parallel_cross_entropy(logits, ids.roll(-1, 1).masked_fill(is_last, -100))
 
 
 def _cases(generator: Generator) -> list[Case]:

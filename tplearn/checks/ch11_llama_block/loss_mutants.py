@@ -1,4 +1,4 @@
-"""What the wrong answers to exercise 11.3 show: the shift, the ends of the texts, the mean, and one loss on all ranks."""
+"""What the wrong answers to exercise 11.3 show: the shift, the ends of the texts, the mean, one loss for all."""
 
 from tplearn.checks.ch11_llama_block.loss_wrong import wrong_loss
 from tplearn.checks.exercise import mutants_of
@@ -17,6 +17,12 @@ MUTANTS = mutants_of(
         "divided by the ranks",
         "Loss and gradients are the right ones divided by tp. The ranks have one loss, and each of them knows it: "
         "there is nothing to divide.",
+        ONE_LOSS,
+    ),
+    (
+        "multiplied by the ranks",
+        "Loss and gradients are tp times the right ones. The ranks have one loss, and each of them knows it: nothing "
+        "is due but that.",
         ONE_LOSS,
     ),
     (
@@ -48,6 +54,12 @@ MUTANTS = mutants_of(
         "You counted what stands behind the texts' ends. Text b has lengths[b] words; what fills its row up is no "
         "target, whatever its id.",
         "lengths, and the target -100, which the loss leaves out.",
+    ),
+    (
+        "padding as word 0",
+        "You asked what stands behind a text's end for word 0. That is a word as any other, and it is learnt. No "
+        "target at all is due there.",
+        "the target -100, which the loss leaves out.",
     ),
     (
         "one target too many",
@@ -84,6 +96,18 @@ MUTANTS = mutants_of(
         "the divisor: one sum, divided once.",
     ),
     (
+        "mean of the longer texts' means",
+        "You took the mean of each text that has targets, and then the mean of these: a word of a short text then "
+        "counts more. The mean is over all targets of the batch.",
+        "the divisor: one sum, divided once.",
+    ),
+    (
+        "mean of no targets",
+        "A text of one word has no target, and you divided its loss by their number: 0 / 0. The mean is over all "
+        "targets of the batch.",
+        "the divisor: one sum, divided once.",
+    ),
+    (
         "divided by the texts",
         "The sum is right, but you divided by the number of texts. The mean is over targets.",
         "the divisor: how many targets there are.",
@@ -111,6 +135,23 @@ MUTANTS = mutants_of(
         "Loss and gradients are right. But all logits crossed the wire, [batch, seq, words], and are whole on every "
         "rank, where three numbers a token would do.",
         "the ledger: three small all_reduce are due, and no all_gather.",
+    ),
+    (
+        "logits gathered, gradients added",
+        "The loss is right. But you gathered the logits, and every rank then computed the same loss of all of them. "
+        "The gather's backward adds up the ranks' gradients, which are equal: they count tp times.",
+        "the logits stay where they are: vocab_parallel_cross_entropy takes own columns.",
+    ),
+    (
+        "foreign words folded",
+        "You took each target modulo the words of a rank, so that every rank finds all targets among its own words, "
+        "and the softmax runs over those alone. A target belongs to one rank, and competes with all words.",
+        "vocab_parallel_cross_entropy in place of F.cross_entropy.",
+    ),
+    (
+        "text by text",
+        "The loss is right, text by text: three messages for each text, where three for the whole batch will do.",
+        "one call for all texts, with -100 where a text has ended.",
     ),
     (
         "f missing",

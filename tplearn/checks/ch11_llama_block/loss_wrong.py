@@ -6,7 +6,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tplearn.checks.ch11_llama_block.parts import norm
-from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, vocab_parallel_cross_entropy
+from tplearn.parallel import (
+    copy_to_group,
+    gather_from_group,
+    gather_sequence,
+    reduce_from_group,
+    vocab_parallel_cross_entropy,
+)
 
 IGNORED = -100
 
@@ -29,22 +35,34 @@ def wrong_loss(x: Tensor, ids: Tensor, lengths: Tensor, norm_weight: Tensor, hea
         counted = counted & (torch.arange(targets.shape[1]) < lengths.min())
     if wrong == "left padding":
         counted = torch.arange(targets.shape[1]) >= targets.shape[1] - end
-    targets = targets.masked_fill(~counted, IGNORED)
-    if wrong == "logits gathered":
-        return F.cross_entropy(gather_from_group(logits, -1).flatten(0, 1), targets.flatten())
+    targets = targets.masked_fill(~counted, 0 if wrong == "padding as word 0" else IGNORED)
+    if wrong in ("logits gathered", "logits gathered, gradients added"):
+        gather = gather_from_group if wrong == "logits gathered" else gather_sequence
+        return F.cross_entropy(gather(logits, -1).flatten(0, 1), targets.flatten())
+    if wrong == "foreign words folded":
+        own = torch.where(targets == IGNORED, targets, targets % len(head_shard))
+        return F.cross_entropy(logits.flatten(0, 1), own.flatten())
+    if wrong == "text by text":
+        texts = [vocab_parallel_cross_entropy(z, t, reduction="sum") for z, t in zip(logits, targets, strict=True)]
+        return sum(texts) / counted.sum()
     if wrong == "own words only":
         return _of_own_words(logits, targets)
+    if wrong == "padding as word 0":
+        return vocab_parallel_cross_entropy(logits, targets)
     losses = vocab_parallel_cross_entropy(logits, targets, reduction="none")
     number = counted.sum()
     means = {
         "mean over all positions": losses.mean(),
         "mean of the texts' means": (losses.sum(1) / counted.sum(1).clamp(min=1)).mean(),
+        "mean of the longer texts' means": (losses.sum(1) / counted.sum(1).clamp(min=1)).sum() / (lengths > 1).sum(),
+        "mean of no targets": (losses.sum(1) / counted.sum(1)).mean(),
         "divided by the texts": losses.sum() / len(ids),
         "divided by the words": losses.sum() / lengths.sum(),
         "a sum": losses.sum(),
         "mean over own targets": _of_own_targets(losses, targets, len(head_shard)),
         "averaged over the ranks": reduce_from_group(losses.sum() / number) / dist.get_world_size(),
         "summed over the ranks": reduce_from_group(losses.sum() / number),
+        "multiplied by the ranks": losses.sum() / number * dist.get_world_size(),
         "divided by the ranks": losses.sum() / number / dist.get_world_size(),
     }
     return means.get(wrong, losses.sum() / number)

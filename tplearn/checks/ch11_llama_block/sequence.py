@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from tplearn.checks.ch11_llama_block.drive import of_block_on_tokens
+from tplearn.checks.ch11_llama_block.drive import on_own_tokens
 from tplearn.checks.ch11_llama_block.parts import HIDDEN, Weights, attention, mlp, norm, weights
 from tplearn.checks.ch11_llama_block.sequence_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
@@ -36,7 +36,7 @@ SP_BLOCK = Exercise(
     minutes=15,
     reference=sp_block,
     cases=_cases,
-    observe=of_block_on_tokens,
+    observe=on_own_tokens,
     ranks=True,
     mutants=MUTANTS,
 )

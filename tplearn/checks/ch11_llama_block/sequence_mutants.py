@@ -1,10 +1,36 @@
-"""What the wrong answers to exercise 11.4 show: what the norms see, how their gradients are summed, which collectives."""
+"""What the wrong answers to exercise 11.4 show: what the norms see, how their gradients are summed, the collectives."""
+
+from functools import partial
 
 from tplearn.checks.ch11_llama_block.sequence_wrong import wrong_sp_block
-from tplearn.checks.exercise import mutants_of
+from tplearn.checks.exercise import Mutant, mutants_of
 
-MUTANTS = mutants_of(
+OF_THE_BLOCK = mutants_of(
     wrong_sp_block,
+    (
+        "norm of gathered tokens",
+        "All numbers and the traffic are right. But your norms see the whole sequence: you gathered before them. So "
+        "each rank does the norm of every token, and keeps it. Sequence parallelism is there to save just that.",
+        "the order of norm and gather_sequence: norm own tokens, then gather.",
+    ),
+    (
+        "along the batch",
+        "You gathered and scattered along dim 0, the batch. The MLP does not mind, attention does: each text is cut "
+        "into tp short ones that do not see each other.",
+        "the dim of gather and scatter. In [batch, seq, hidden] the sequence is dim 1.",
+    ),
+    (
+        "all-reduce, then cut",
+        "The numbers are right. But an all-reduce brings every rank all tokens, and you keep your own and throw the "
+        "rest away: twice the bytes of the reduce-scatter that is due. The backward pass pays too.",
+        "the ledger: two all_gather and two reduce_scatter each way, and no large all_reduce.",
+    ),
+    (
+        "f on every weight",
+        "All weights went through f. Only the norms' weights are the same on every rank. The others are shards, each "
+        "rank has rows of its own, and their gradients may not be added.",
+        "copy_to_group: for norm_1 and norm_2 alone.",
+    ),
     (
         "not summed",
         "Result and gradient of x_shard are right. But each copy of a norm's weight has met its own tokens only, and "
@@ -39,17 +65,39 @@ MUTANTS = mutants_of(
         "which weight goes where.",
     ),
     (
-        "norm of gathered tokens",
-        "All numbers and the traffic are right. But your norms see the whole sequence: you gathered before them. So "
-        "each rank does the norm of every token, and keeps it. Sequence parallelism is there to save just that.",
-        "the order of norm and gather_sequence: norm own tokens, then gather.",
-    ),
-    (
         "whole block of 11.2",
         "You gathered the sequence at the start, ran a block of tensor parallelism on all tokens, and cut its result. "
         "Norms and residuals then run on every token on every rank.",
         "x_shard stays as it is; gather only what a column cut reads, and reduce-scatter what a row cut gives.",
     ),
+    (
+        "second norm reads x",
+        "Your MLP reads norm(x_shard), as attention does. It must read the norm of what attention and the first "
+        "residual have made of it.",
+        "the input of the second norm.",
+    ),
+    (
+        "second residual is x",
+        "The second residual adds x_shard, so attention's result reaches the end through the MLP only.",
+        "the second residual.",
+    ),
+)
+
+OF_A_HALF = mutants_of(
+    wrong_sp_block,
+)
+
+
+def _only(mutant: Mutant, half: str) -> Mutant:
+    answer = partial(wrong_sp_block, wrong=mutant.name, only=half)
+    return Mutant(f"{mutant.name}, in {half}", answer, f"In {half}: {mutant.says}", mutant.look_at)
+
+
+IN_ONE = tuple(_only(mutant, half) for half in ("attention", "the MLP") for mutant in OF_A_HALF)
+MUTANTS = (*OF_A_HALF, *OF_THE_BLOCK, *IN_ONE)
+
+OF_A_HALF = mutants_of(
+    wrong_sp_block,
     (
         "used alike",
         "The result is right, the gradients are not: your gather's backward takes this rank's own slice of its own "
@@ -74,18 +122,6 @@ MUTANTS = mutants_of(
         "The result is right, but no gradient comes back through the reduce-scatter: the weights of attention and MLP "
         "learn nothing.",
         "reduce_scatter_sequence, whose backward is an all-gather.",
-    ),
-    (
-        "along the batch",
-        "You gathered and scattered along dim 0, the batch. The MLP does not mind, attention does: each text is cut "
-        "into tp short ones that do not see each other.",
-        "the dim of gather and scatter. In [batch, seq, hidden] the sequence is dim 1.",
-    ),
-    (
-        "all-reduce, then cut",
-        "The numbers are right. But an all-reduce brings every rank all tokens, and you keep your own and throw the "
-        "rest away: twice the bytes of the reduce-scatter that is due. The backward pass pays too.",
-        "the ledger: two all_gather and two reduce_scatter each way, and no large all_reduce.",
     ),
     (
         "all-reduce, then a slice",
@@ -128,15 +164,13 @@ MUTANTS = mutants_of(
         "The residuals are missing. Each half adds to the stream: its input plus its result.",
         "both halves' last step.",
     ),
-    (
-        "second norm reads x",
-        "Your MLP reads norm(x_shard), as attention does. It must read the norm of what attention and the first "
-        "residual have made of it.",
-        "the input of the second norm.",
-    ),
-    (
-        "second residual is x",
-        "The second residual adds x_shard, so attention's result reaches the end through the MLP only.",
-        "the second residual.",
-    ),
 )
+
+
+def _only(mutant: Mutant, half: str) -> Mutant:
+    answer = partial(wrong_sp_block, wrong=mutant.name, only=half)
+    return Mutant(f"{mutant.name}, in {half}", answer, f"In {half}: {mutant.says}", mutant.look_at)
+
+
+IN_ONE = tuple(_only(mutant, half) for half in ("attention", "the MLP") for mutant in OF_A_HALF)
+MUTANTS = (*OF_A_HALF, *OF_THE_BLOCK, *IN_ONE)

@@ -19,15 +19,18 @@ from tplearn.parallel.collectives import all_gather, reduce_scatter
 from tplearn.parallel.place import Place
 
 
-def wrong_sp_block(x_shard: Tensor, w: Weights, wrong: str) -> Tensor:
-    """A block between own tokens, with one thing `wrong`."""
+def wrong_sp_block(x_shard: Tensor, w: Weights, wrong: str, only: str = "") -> Tensor:
+    """A block between own tokens with one thing `wrong`, in both halves, or `only` in "attention" or "the MLP"."""
     norm_1, norm_2 = _norm_weights(w, wrong)
+    if wrong == "f on every weight":
+        w = {name: copy_to_group(weight) for name, weight in w.items()}
     if wrong == "whole block of 11.2":
         x = gather_from_group(x_shard, 1)
         h = x + reduce_from_group(attention(copy_to_group(norm(x, norm_1)), w))
         return scatter_to_group(h + reduce_from_group(mlp(copy_to_group(norm(h, norm_2)), w)), 1)
-    h = _half(x_shard, attention, norm_1, w, wrong)
-    return _half(h, mlp, norm_2, w, wrong, x_shard)
+    of_attention, of_mlp = (wrong if only in ("", half) else "" for half in ("attention", "the MLP"))
+    h = _half(x_shard, attention, norm_1, w, of_attention)
+    return _half(h, mlp, norm_2, w, of_mlp, x_shard)
 
 
 def _norm_weights(w: Weights, wrong: str) -> tuple[Tensor, Tensor]:
