@@ -477,11 +477,7 @@ def dense_attention(x: Tensor, w: Weights) -> Tensor:
 
     def turned(t: Tensor) -> Tensor:
         a, b = t.chunk(2, -1)
-        return (
-            t * cos + torch.cat([-b, a], -1) * sin
-            if cos.shape[-1] == 4
-            else torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-        )
+        return t * cos + torch.cat([-b, a], -1) * sin
 
     q, k, v = ((x @ w[name].T).unflatten(-1, (-1, 4)).transpose(1, 2) for name in "qkv")
     y = F.scaled_dot_product_attention(turned(q), turned(k), v, is_causal=True, enable_gqa=True)
