@@ -20,10 +20,10 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     1. the same in everything, on every case;
     2. the same values wherever a result is due, whatever was sent and however bad sizes are refused;
     3. the same on more than one rank (one rank is often a special case of its own);
-    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and wrong in
-       the same aspects;
+    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
+       where the answer is;
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
-    6. the same on the plain cases, where those with a label differ (they have a mistake of their own);
+    6. the same on the plain cases, on all but those of one label, or on those of one label alone;
     7. the right values, by the same collectives, whatever their sizes;
     8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
        the same values elsewhere.
@@ -85,9 +85,12 @@ def _comparisons(
     def same_failure(seen: Seen) -> bool:
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
 
-    def same_first_value(seen: Seen) -> bool:
-        wrong_too = {a for k in ranks for a in values_wrong(wrong_aspects(exercise, seen[k], want[k]))}
-        return wrong_too == values and same_on([k for k in ranks if first in want[k]], first)(seen)
+    def same_first_value(numbers: list[int]) -> Callable[[Seen], bool]:
+        def alike(seen: Seen) -> bool:
+            spoilt = {a for k in numbers for a in values_wrong(wrong_aspects(exercise, seen[k], want[k]))}
+            return spoilt <= values and same_on([k for k in numbers if first in want[k]], first)(seen)
+
+        return alike
 
     def same_first_entry(seen: Seen) -> bool:
         entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
@@ -100,13 +103,15 @@ def _comparisons(
 
     yield everything
     if values and not fails:
-        first = next(aspect for k in due for aspect in values_wrong(wrong[k]))
+        first = min(values, key=[*want[due[0]], *got[due[0]], *values].index)
         names = next((_names(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k]), ())
         yield same_on(due)
         yield same_on(ranks)
-        yield same_first_value
+        yield same_first_value(ranks)
         yield same_first_entry
-        yield same_on([k for k in ranks if not cases[k].label])
+        for numbers in _by_label(cases, ranks):
+            yield same_on(numbers)
+            yield same_first_value(numbers)
     elif not fails and any("ledger" in aspects for aspects in wrong):
         yield same_collectives
     elif not fails:
@@ -117,6 +122,14 @@ def _comparisons(
         yield same_refusals
     if failing and not any(_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
         yield same_on([k for k in ranks if k not in failing])
+
+
+def _by_label(cases: list[Case], numbers: list[int]) -> Iterator[list[int]]:
+    """The cases without a label; all but those of one label; those of one label. Each may have a mistake of its own."""
+    labels = dict.fromkeys(cases[k].label for k in numbers if cases[k].label)
+    yield [k for k in numbers if not cases[k].label]
+    yield from ([k for k in numbers if cases[k].label != label] for label in labels)
+    yield from ([k for k in numbers if cases[k].label == label] for label in labels)
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:

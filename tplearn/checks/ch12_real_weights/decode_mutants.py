@@ -1,9 +1,11 @@
 """What the wrong answers to exercise 12.4 show: caches, what goes into the model, the choice, and when a text ends."""
 
-from tplearn.checks.ch12_real_weights.decode_wrong import wrong_decode
-from tplearn.checks.exercise import mutants_of
+from functools import partial
 
-MUTANTS = mutants_of(
+from tplearn.checks.ch12_real_weights.decode_wrong import wrong_decode
+from tplearn.checks.exercise import Mutant, mutants_of
+
+TOGETHER = mutants_of(
     wrong_decode,
     (
         "whole text again at each step",
@@ -24,6 +26,12 @@ MUTANTS = mutants_of(
         "a list comprehension: [KVCache(n) for _ in model.layers].",
     ),
     (
+        "one large cache for all layers",
+        "All layers share one cache: [KVCache(n)] * layers is one object in many places. Each layer then reads the "
+        "keys of the layers before it. Each has keys and values of its own.",
+        "a list comprehension: [KVCache(n) for _ in model.layers].",
+    ),
+    (
         "caches for the prompt only",
         "Your caches have room for the prompt, and none for what is written.",
         "KVCache(max_length): prompt and new tokens together.",
@@ -36,16 +44,10 @@ MUTANTS = mutants_of(
         "the first argument of model(...) after the first step: [batch, 1].",
     ),
     (
-        "best of a rank's own words",
+        "own words, in step",
         "Each rank chose among its own words. The ranks then go on with different texts, and their all-reduces add up "
-        "partials of different texts. No collective complains: the shapes are equal. The argmax goes over the whole "
-        "vocabulary, as model(...) returns it.",
-        "the shape of the logits before argmax: [batch, 1, vocab].",
-    ),
-    (
-        "index among a rank's own words",
-        "Each rank took the index of the best of its own words, counted from its own first word. The argmax goes over "
-        "the whole vocabulary, as model(...) returns it.",
+        "partials of different texts: the shapes are equal, so no collective complains. The argmax goes over the "
+        "whole vocabulary, as model(...) returns it.",
         "the shape of the logits before argmax: [batch, 1, vocab].",
     ),
     (
@@ -79,15 +81,15 @@ MUTANTS = mutants_of(
         "the end of the loop: when every text has written eos.",
     ),
     (
+        "cut afterwards",
+        "The text is right, but you ran all steps and cut the result afterwards: steps of the whole model for nothing "
+        "but eos.",
+        "the end of the loop: when every text has written eos.",
+    ),
+    (
         "first end ends all",
         "You stopped when the first text had ended. The others had more to say: stop when all have ended.",
         "all, not any.",
-    ),
-    (
-        "until the first end",
-        "You stopped when the first text had ended. The others had more to say: an ended text is filled up with eos, "
-        "and all go on until the last has ended.",
-        "all, not any; and what an ended text gets.",
     ),
     (
         "ended texts go on",
@@ -132,3 +134,15 @@ MUTANTS = mutants_of(
         "the return: [batch, prompt + steps].",
     ),
 )
+
+OWN_WORDS = Mutant(
+    "best of a rank's own words",
+    partial(wrong_decode, wrong="best of a rank's own words"),
+    "Each rank chose among its own words. The ranks then go on with different texts, and their all-reduces add up "
+    "partials of different texts: the shapes are equal, so no collective complains. And each rank stops when its own "
+    "texts have ended, while others still wait for it. The argmax goes over the whole vocabulary, as model(...) "
+    "returns it.",
+    "the shape of the logits before argmax: [batch, 1, vocab].",
+    alone=True,
+)
+MUTANTS = (*TOGETHER, OWN_WORDS)

@@ -16,6 +16,7 @@ def wrong_decode(model: Llama, input_ids: Tensor, new_tokens: int, eos: int, wro
     text, new, ended = input_ids, input_ids, torch.zeros(len(input_ids), 1, dtype=torch.bool)
     if wrong == "end in the prompt":
         ended = (input_ids == eos).any(1, True)
+    finished = input_ids.shape[1] + new_tokens + 1
     steps = new_tokens + {"a step too few": -1, "a step too many": 1}.get(wrong, 0)
     for _ in range(steps):
         if wrong == "new caches at each step":
@@ -30,13 +31,16 @@ def wrong_decode(model: Llama, input_ids: Tensor, new_tokens: int, eos: int, wro
             break
         text = torch.cat([text, new], dim=1)
         ended = (new == eos) if wrong == "ended now" else now
-        if wrong != "no early stop" and _stops(ended, wrong):
+        if wrong in ("cut afterwards", "own words, in step") and ended.all():
+            finished = min(finished, text.shape[1])
+        elif wrong != "no early stop" and _stops(ended, wrong):
             break
+    text = text[:, :finished]
     return text[:, input_ids.shape[1] :] if wrong == "prompt left out" else text
 
 
 WHOLE_TEXT = ("whole text again at each step", "old tokens again into the cache")
-GO_ON = ("ended texts go on", "ended now", "until the first end")
+GO_ON = ("ended texts go on", "ended now")
 
 
 def _caches(model: Llama, input_ids: Tensor, new_tokens: int, wrong: str) -> list[KVCache] | None:
@@ -44,6 +48,8 @@ def _caches(model: Llama, input_ids: Tensor, new_tokens: int, wrong: str) -> lis
         return None
     if wrong == "one cache for all layers":
         return [KVCache(input_ids.shape[1] + new_tokens)] * len(model.layers)
+    if wrong == "one large cache for all layers":
+        return [KVCache(LENGTH)] * len(model.layers)
     if wrong == "caches for the prompt only":
         return [KVCache(input_ids.shape[1]) for _ in model.layers]
     return [KVCache(LENGTH) for _ in model.layers]
@@ -51,11 +57,9 @@ def _caches(model: Llama, input_ids: Tensor, new_tokens: int, wrong: str) -> lis
 
 def _chosen(model: Llama, ids: Tensor, caches: list[KVCache] | None, wrong: str) -> Tensor:
     """[batch, 1]: the next word of each text."""
-    if wrong == "best of a rank's own words":
+    if wrong in ("best of a rank's own words", "own words, in step"):
         own = model.lm_head(model.hidden(ids, caches)[:, -1])
         return own.argmax(-1, keepdim=True) + model.embed_tokens.start
-    if wrong == "index among a rank's own words":
-        return model.lm_head(model.hidden(ids, caches)[:, -1]).argmax(-1, keepdim=True)
     logits = model(ids, caches) if wrong == "logits of the whole prompt gathered" else model(ids, caches, last=True)
     if wrong == "drawn, not chosen":
         return torch.multinomial(logits[:, -1].softmax(-1), 1)
@@ -69,4 +73,4 @@ def _stops(ended: Tensor, wrong: str) -> bool:
         votes = ended.all().long()
         dist.all_reduce(votes)
         return int(votes) == dist.get_world_size()
-    return bool(ended.any() if wrong in ("first end ends all", "until the first end") else ended.all())
+    return bool(ended.any() if wrong == "first end ends all" else ended.all())

@@ -10,6 +10,8 @@ from tplearn.checks.exercise import mutants_of
 
 def _frequencies(plain: Tensor, factor: float, low: float, high: float, trained: int, wrong: str) -> Tensor:
     """Frequencies for long texts, with one thing `wrong`."""
+    if wrong == "Llama 3.1's own numbers":
+        factor, low, high, trained = 8.0, 1.0, 4.0, 8192
     turns = trained * plain / (2 * math.pi)
     turns = {
         "2π forgotten": turns * 2 * math.pi,
@@ -20,14 +22,19 @@ def _frequencies(plain: Tensor, factor: float, low: float, high: float, trained:
         "whole turns": turns.floor(),
     }.get(wrong, turns)
     share = (turns - low) / (high - low)
-    if wrong != "not clamped":
-        share = share.clamp(0, 1)
+    low_end, high_end = 0.0, 1.0
+    if wrong in ("not clamped", "not clamped below"):
+        low_end = -math.inf
+    if wrong in ("not clamped", "not clamped above"):
+        high_end = math.inf
+    share = share.clamp(low_end, high_end)
     share = {
         "no ramp, divided between": (share == 1).to(plain),
         "no ramp, kept between": (share > 0).to(plain),
         "cut in the middle": (share > 0.5).to(plain),
         "fast and slow exchanged": 1 - share,
         "ramp upside down": torch.where((share > 0) & (share < 1), 1 - share, share),
+        "ramp over wavelengths": ((1 / turns - 1 / low) / (1 / high - 1 / low)).clamp(0, 1),
         "ramp from 0": (turns / high).clamp(0, 1),
         "share of high": torch.where(share < 1, ((turns - low) / high).clamp(0, 1), share),
     }.get(wrong, share)
@@ -83,6 +90,29 @@ MUTANTS = mutants_of(
         "Your share runs past 1 and below 0: fast frequencies grow, slow ones are divided by more than factor. It "
         "stays between 0 and 1.",
         ".clamp(0, 1).",
+    ),
+    (
+        "not clamped below",
+        "Your share runs below 0: frequencies with fewer than low turns are divided by more than factor, or change "
+        "their sign. It stays between 0 and 1.",
+        ".clamp(0, 1).",
+    ),
+    (
+        "not clamped above",
+        "Your share runs past 1: fast frequencies grow. It stays between 0 and 1.",
+        ".clamp(0, 1).",
+    ),
+    (
+        "ramp over wavelengths",
+        "Your share rises evenly with the wavelength. It rises evenly with the number of turns: (turns − low) / (high "
+        "− low).",
+        "the share s.",
+    ),
+    (
+        "Llama 3.1's own numbers",
+        "Your answer does not depend on all of its arguments: it is right for factor 8, 1 and 4 turns, and texts of "
+        "8192 tokens.",
+        "factor, low, high and trained.",
     ),
     (
         "fast and slow exchanged",

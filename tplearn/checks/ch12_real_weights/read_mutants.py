@@ -114,5 +114,10 @@ MUTANTS = mutants_of(
         "You took heads for rows. A head is d rows of q_proj, k_proj and v_proj.",
         "the numbers of head_range, times d.",
     ),
+    (
+        "heads for columns",
+        "You took heads for columns. A head is d columns of o_proj.",
+        "o_proj: equal columns, or query heads times d.",
+    ),
     ("rank 0's", "Every rank read rank 0's shard.", "the argument rank."),
 )

@@ -21,7 +21,7 @@ def wrong_read(file: CountingFile, parameter: str, sizes: Sizes, rank: int, worl
     if parameter == "embed_tokens":
         return _words(file, rank, world_size, wrong)
     if parameter in ("o_proj", "down_proj"):
-        return _columns(file, parameter, rank, world_size, wrong)
+        return _columns(file, parameter, sizes[0], rank, world_size, wrong)
     names = FUSED[parameter]
     if wrong == "fused parameter cut as one block":
         return torch.cat([file.get_slice(name)[:] for name in names]).tensor_split(world_size)[rank].clone()
@@ -65,7 +65,7 @@ def _words(file: CountingFile, rank: int, world_size: int, wrong: str) -> Tensor
     return pad(words[start:stop], (0, 0, 0, rows - (stop - start)))
 
 
-def _columns(file: CountingFile, parameter: str, rank: int, world_size: int, wrong: str) -> Tensor:
+def _columns(file: CountingFile, parameter: str, heads: int, rank: int, world_size: int, wrong: str) -> Tensor:
     weight = file.get_slice(parameter)
     columns = weight.get_shape()[1] // world_size
     if wrong == "rows where columns are due":
@@ -73,6 +73,8 @@ def _columns(file: CountingFile, parameter: str, rank: int, world_size: int, wro
         return weight[rank * total // world_size : (rank + 1) * total // world_size]
     if wrong == "whole rows for columns":
         return weight[:][:, rank * columns : (rank + 1) * columns].clone()
+    if wrong == "heads for columns" and parameter == "o_proj":
+        columns = heads // world_size
     if wrong == "o and down whole":
         return weight[:]
     return weight[:, rank * columns : (rank + 1) * columns]

@@ -8,13 +8,6 @@ COPIES = "the rows of your dense K: KV heads · head_dim."
 MUTANTS = mutants_of(
     wrong_reshard,
     (
-        "both in place",
-        "You split each shard by itself, or put neighbours together. A fused shard is queries, then keys, then "
-        "values: half of it is all queries, and two of them in a row are q k v q k v. And padding stands in the midst "
-        "of the words. Go by way of the dense parameter: take apart, join, cut anew.",
-        "what the first new shard has: queries, keys and values are all due.",
-    ),
-    (
         "shards cut in place",
         "You split each fused shard by itself, or put neighbours together. A shard is queries, then keys, then "
         "values: half of it is all queries, and two of them in a row are q k v q k v. Go by way of the dense "
@@ -22,10 +15,9 @@ MUTANTS = mutants_of(
         "what the first new shard has: queries, keys and values are all due.",
     ),
     (
-        "all shards as one block",
-        "You joined the fused shards and cut the pile in equal runs. It is q k v q k v … from top to bottom: take "
-        "each shard apart before you join.",
-        "the dense Q, K and V: three tensors.",
+        "the old number of ranks",
+        "You cut for as many ranks as there were. The new number is world_size.",
+        "the loops over ranks, and head_range and vocab_range in them.",
     ),
     (
         "dense parameter as one block",

@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 12.6: shards cut in place, copies of KV heads, and the padding of the old number of ranks."""
+"""Wrong answers to exercise 12.6: shards cut in place, copies of KV heads, old padding."""
 
 import torch
 from torch import Tensor
@@ -14,8 +14,8 @@ def wrong_reshard(
     qkv_shards: Shards, word_shards: Shards, sizes: Sizes, vocab_size: int, world_size: int, wrong: str
 ) -> list[Shards]:
     """The two parameters for another number of ranks, with one thing `wrong`."""
-    if wrong == "both in place":
-        return [_in_place(shards, world_size) for shards in (qkv_shards, word_shards)]
+    if wrong == "the old number of ranks":
+        world_size = len(qkv_shards)
     return [_qkv(qkv_shards, sizes, world_size, wrong), _words(word_shards, vocab_size, world_size, wrong)]
 
 
@@ -31,8 +31,6 @@ def _in_place(shards: Shards, world_size: int) -> Shards:
 def _qkv(shards: Shards, sizes: Sizes, world_size: int, wrong: str) -> Shards:
     if wrong == "shards cut in place":
         return _in_place(shards, world_size)
-    if wrong == "all shards as one block":
-        return list(torch.cat(shards).tensor_split(world_size))
     heads, kv_heads, d = sizes
     q, k, v = _parts(shards, sizes, wrong)
     if wrong == "dense parameter as one block":
@@ -84,7 +82,7 @@ def _words(shards: Shards, vocab_size: int, world_size: int, wrong: str) -> Shar
     for rank in range(world_size):
         start, stop, rows = vocab_range(len(words), rank, world_size)
         if wrong == "old padding left in":
-            own = joined[start : start + rows]
+            own = joined[rank * rows : (rank + 1) * rows]
             new.append(pad(own, (0, 0, 0, rows - len(own))))
         elif wrong == "no new padding":
             new.append(words[start:stop])

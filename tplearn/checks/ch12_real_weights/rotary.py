@@ -11,7 +11,7 @@ from tplearn.ranks import per_rank
 
 
 def to_hugging_face_rotary(shard: Tensor, head_dim: int, rotary_dim: int) -> Tensor:
-    """shard: [heads·d, hidden], or a bias [heads·d]: of each head's first rows pairs (2i, 2i + 1) → (i, i + rotary/2)."""
+    """shard: [heads·d, hidden], or a bias [heads·d]: each head's pairs (2i, 2i + 1) → (i, i + rotary/2)."""
     heads = shard.unflatten(0, (-1, head_dim))  # [heads·d, …] → [heads, d, …]
     pairs = heads[:, :rotary_dim].unflatten(1, (-1, 2))  # [heads, rotary/2, 2, …]
     return torch.cat([pairs[:, :, 0], pairs[:, :, 1], heads[:, rotary_dim:]], dim=1).flatten(0, 1)

@@ -19,14 +19,14 @@ def _tokens(logits: Tensor, temperature: float, generator: Generator, wrong: str
         wrong, logits / temperature
     )
     probabilities = scaled.softmax(-1)
-    if wrong == "temperature after the softmax":
-        probabilities = logits.softmax(-1) / temperature
     if wrong == "softmax over the texts":
         probabilities = scaled.softmax(0)
     if wrong == "softmax twice":
         probabilities = probabilities.softmax(-1)
-    if wrong == "probabilities sent, tokens not":
-        dist.broadcast(probabilities, src=0)
+    if wrong == "state of the generator sent":
+        state = generator.get_state()
+        dist.broadcast(state, src=0)
+        generator.set_state(state)
     own = wrong not in ("everybody's luck", "common luck sent")
     tokens = torch.multinomial(probabilities, 1, generator=generator if own else None).squeeze(-1)
     if wrong == "one word for all texts":
@@ -35,6 +35,10 @@ def _tokens(logits: Tensor, temperature: float, generator: Generator, wrong: str
         for token in tokens.unbind():
             dist.broadcast(token, src=0)
         return tokens
+    if wrong == "sent as an object":
+        found = [tokens]
+        dist.broadcast_object_list(found, src=0)
+        return found[0]
     ops = {"largest of the draws": dist.ReduceOp.MAX, "smallest of the draws": dist.ReduceOp.MIN}
     if wrong in ops:
         dist.all_reduce(tokens, op=ops[wrong])
@@ -47,7 +51,7 @@ def _tokens(logits: Tensor, temperature: float, generator: Generator, wrong: str
     elif wrong not in (
         "a draw on every rank",
         "logits sent, tokens not",
-        "probabilities sent, tokens not",
+        "state of the generator sent",
         "everybody's luck",
     ):
         dist.broadcast(tokens, src=last if wrong == "luck of the last rank" else 0)
@@ -109,20 +113,27 @@ MUTANTS = mutants_of(
     ),
     (
         "logits sent, tokens not",
-        "You sent rank 0's logits around, which everybody had already, and then each rank drew by itself. What "
-        "differs is the luck, and what must be sent is the result: one number a text instead of a vocabulary.",
-        SENT,
-    ),
-    (
-        "probabilities sent, tokens not",
-        "You sent rank 0's probabilities around, which everybody had already, and then each rank drew by itself. What "
-        "differs is the luck, and what must be sent is the result: one number a text instead of a vocabulary.",
+        "You sent rank 0's logits or probabilities around, which everybody had already, and then each rank drew by "
+        "itself. What differs is the luck, and what must be sent is the result: one number a text instead of a "
+        "vocabulary.",
         SENT,
     ),
     (
         "sent one by one",
         "The tokens are right, in a message for each text. One message carries them all.",
         "dist.broadcast(tokens, src=0), once.",
+    ),
+    (
+        "state of the generator sent",
+        "The tokens are right. You sent the state of rank 0's generator, 5 kB, so that all ranks draw alike. The "
+        "tokens themselves are 8 bytes a text.",
+        SENT,
+    ),
+    (
+        "sent as an object",
+        "The tokens are right. You sent them as a Python object, which is pickled and goes in two messages: its "
+        "length, and then itself.",
+        "dist.broadcast(tokens, src=0), of the tensor itself.",
     ),
     (
         "likeliest word",
@@ -136,11 +147,10 @@ MUTANTS = mutants_of(
         "larger and the draw surer, a high one makes it wilder.",
         DIVIDED,
     ),
-    ("temperature forgotten", "The temperature has no say in your draw.", DIVIDED),
     (
-        "temperature after the softmax",
-        "You divided the probabilities by the temperature. That changes nothing: multinomial scales them back to a "
-        "sum of 1. It is the logits that are divided.",
+        "temperature forgotten",
+        "The temperature has no say in your draw. (To divide the probabilities by it changes nothing: multinomial "
+        "scales them back to a sum of 1.)",
         DIVIDED,
     ),
     (
