@@ -103,7 +103,7 @@ MUTANTS = mutants_of(
     ),
     (
         "f after the norm",
-        "f stands behind the norm, on its result: what comes back there belongs to different tokens on each rank, and "
+        "f stands after the norm, on its result: what comes back there belongs to different tokens on each rank, and "
         "was added up.",
         "what goes through copy_to_group: the weight, before the norm uses it.",
     ),

@@ -30,7 +30,7 @@ def _sharded(x: Tensor, group: Group, wrong: str) -> Tensor:
             raise ValueError("the sequence does not divide" if wrong == "sizes not named" else f"{x.shape[1]}, {asked}")
     if wrong == "a plain slice":
         return x.chunk(p, dim=1)[rank].clone()
-    if wrong == "everybody's first":
+    if wrong == "the first rank's":
         return x.chunk(p, dim=1)[0].clone()
     if wrong == "f and a slice":
         return copy_to_group(x, group).chunk(p, dim=1)[rank].clone()
@@ -58,14 +58,14 @@ MUTANTS = mutants_of(
         "how x becomes its shard. A slice has no collective in its backward pass.",
     ),
     (
-        "everybody's first",
+        "the first rank's",
         "Every rank returns the first rank's tokens.",
         "the index of the slice: this rank's number in the group.",
     ),
     (
         "the world for the group",
-        "You cut x over all ranks there are. In the cases with two groups of two ranks each group has a sequence "
-        "of its own, and its two ranks share that one.",
+        "You cut x over all ranks there are. In the cases with two groups of two ranks each group has a sequence of "
+        "its own, and its two ranks share that one.",
         "the argument group: dist.get_world_size(group), dist.get_rank(group), and group=group in the collective.",
     ),
     (
@@ -83,8 +83,8 @@ MUTANTS = mutants_of(
     ),
     (
         "f as well",
-        "The result is right. But the gradient of x is summed over the ranks after the all-gather has made it "
-        "whole on each of them: it counts once for each rank.",
+        "The result is right. But the gradient of x is summed over the ranks after the all-gather has made it whole "
+        "on each of them: it counts once for each rank.",
         "copy_to_group. scatter_to_group needs no f.",
     ),
     (
@@ -95,8 +95,8 @@ MUTANTS = mutants_of(
     ),
     (
         "copies averaged",
-        "The result is right, by way of a sum of p equal tensors divided by p, and the gradient of x is divided by "
-        "p with it. Each rank had its tokens already: nothing has to be sent forward.",
+        "The result is right, by way of a sum of p equal tensors divided by p, and the gradient of x is divided by p "
+        "with it. Each rank had its tokens already: nothing has to be sent forward.",
         "the collective in the forward pass, and the division.",
     ),
     (
@@ -144,14 +144,14 @@ MUTANTS = mutants_of(
     ),
     (
         "an assert",
-        "You refuse a sequence that does not divide with an AssertionError. Asserts are gone under python -O, and "
-        "a caller who wants to catch bad input waits for a ValueError.",
+        "You refuse a sequence that does not divide with an AssertionError. Asserts are gone under python -O, and a "
+        "caller who wants to catch bad input waits for a ValueError.",
         REFUSE,
     ),
     (
         "sizes not named",
-        "You refuse a sequence that does not divide, and the message does not say which sizes met. Whoever reads "
-        "it after a long run needs both numbers.",
+        "You refuse a sequence that does not divide, and the message does not say which sizes met. Whoever reads it "
+        "after a long run needs both numbers.",
         "the text of the ValueError: it must hold the sequence length and the number of ranks in the group.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercise 11.2: Gemma 2's block: a norm before and a norm behind each half, with f and g between norms and cuts."""
+"""Exercise 11.2: Gemma 2's block: a norm before and a norm after each half, with f and g between norms and cuts."""
 
 from torch import Generator, Tensor
 

@@ -9,10 +9,10 @@ OF_A_HALF = mutants_of(
     wrong_block,
     (
         "norm of a partial",
-        "The norm behind a half took the norm of this rank's partial, and the all-reduce added up the norms. A norm "
+        "The norm after a half took the norm of this rank's partial, and the all-reduce added up the norms. A norm "
         "divides by the size of what it sees: the sum of the partials' norms is not the norm of their sum. On one "
         "rank both are the same.",
-        "the order of g and the norm behind it: reduce first.",
+        "the order of g and the norm after it: reduce first.",
     ),
     (
         "norm and residual before the reduce",
@@ -23,24 +23,24 @@ OF_A_HALF = mutants_of(
     (
         "residual before the reduce",
         "You added the residual to a partial, R + P, and the all-reduce then added it once for each rank; and the "
-        "norm behind it saw that sum (mirage-project/mirage#722 had such a residual).",
+        "norm after it saw that sum (mirage-project/mirage#722 had such a residual).",
         "where the residual joins: at the end of a half, after g and after the norm.",
     ),
     (
         "residual normed too",
-        "The norm behind a half saw the residual as well: norm(x + …). That is the order of the first transformers. "
+        "The norm after a half saw the residual as well: norm(x + …). That is the order of the first transformers. "
         "Here the residual passes by both norms: x + norm(…).",
-        "what the norm behind a half gets: what g gives, alone.",
+        "what the norm after a half gets: what g gives, alone.",
     ),
     (
         "residual from the norm",
-        "The residual branches off behind the norm. It is the stream as it came: the norm is for what the half reads.",
+        "The residual branches off after the norm. It is the stream as it came: the norm is for what the half reads.",
         "where the residual branches off: before the norm.",
     ),
     (
         "residual through f",
-        "The residual branches off behind f. Its gradient is finished, the same on every rank, and f's all-reduce "
-        "adds it up all the same: it counts tp times.",
+        "The residual branches off after f. Its gradient is finished, the same on every rank, and f's all-reduce adds "
+        "it up all the same: it counts tp times.",
         "where the residual branches off: before the norm, and before f.",
     ),
     (
@@ -52,23 +52,23 @@ OF_A_HALF = mutants_of(
         "not reduced",
         "The all-reduce is missing forward: each rank normed its own partial and went on with it. The ranks now hold "
         "different numbers.",
-        "reduce_from_group, between the half and the norm behind it.",
+        "reduce_from_group, between the half and the norm after it.",
     ),
     (
         "f for g",
         "f stands where g is due: copy_to_group passes its argument on as it is, and sums in the backward pass. The "
         "partials are never added up.",
-        "reduce_from_group, between the half and the norm behind it.",
+        "reduce_from_group, between the half and the norm after it.",
     ),
     (
         "reduced twice",
-        "The all-reduce ran twice: what is finished on every rank was added up once more. The norm behind it hides "
+        "The all-reduce ran twice: what is finished on every rank was added up once more. The norm after it hides "
         "nearly all of that, for it divides by the size of what it sees: what is left is the epsilon.",
         "one reduce_from_group in each half.",
     ),
     (
         "averaged",
-        "The sum of the partials is divided by the number of ranks. The norm behind it hides nearly all of that, for "
+        "The sum of the partials is divided by the number of ranks. The norm after it hides nearly all of that, for "
         "it divides by the size of what it sees: what is left is the epsilon. A sum is due.",
         "the division, or the reduce op.",
     ),
@@ -93,7 +93,7 @@ OF_A_HALF = mutants_of(
     ),
     (
         "f twice",
-        "f stands before the norm and behind it. The first of them adds up, once more, a gradient that the second has "
+        "f stands before the norm and after it. The first of them adds up, once more, a gradient that the second has "
         "finished: it counts once for each rank.",
         "one copy_to_group in each half, between norm and cut.",
     ),
@@ -104,8 +104,8 @@ OF_A_HALF = mutants_of(
     ),
     (
         "no norm after",
-        "The norm behind the half is missing: post_1 or post_2. Without them it is Llama's block. Gemma 2 norms what "
-        "a half gives, once it is reduced, before it joins the stream.",
+        "The norm after the half is missing: post_1 or post_2. Without them it is Llama's block. Gemma 2 norms what a "
+        "half gives, once it is reduced, before it joins the stream.",
         "what g gives, before the residual is added.",
     ),
     (
@@ -116,7 +116,7 @@ OF_A_HALF = mutants_of(
     ),
     (
         "norm of a share after",
-        "You cut the norm behind the half: each rank divided by the mean square of its own share of the hidden "
+        "You cut the norm after the half: each rank divided by the mean square of its own share of the hidden "
         "numbers. The norm divides by the mean over all of them, so it is not cut, and its weight is replicated.",
         "the norms: what g gives, whole, weight whole, no collective.",
     ),
@@ -127,7 +127,7 @@ OF_THE_BLOCK = mutants_of(
     (
         "gathered",
         "You put the partials side by side. They are of the full size already, and their sum is due.",
-        "reduce_from_group, between the half and the norm behind it.",
+        "reduce_from_group, between the half and the norm after it.",
     ),
     (
         "one reduce for both halves",
@@ -154,7 +154,7 @@ OF_THE_BLOCK = mutants_of(
     ),
     (
         "norms exchanged",
-        "The weights of the norms are exchanged: norm_1 and norm_2 belong before the halves, post_1 and post_2 behind "
+        "The weights of the norms are exchanged: norm_1 and norm_2 belong before the halves, post_1 and post_2 after "
         "them.",
         "which weight goes to which norm.",
     ),

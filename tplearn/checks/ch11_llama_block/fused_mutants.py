@@ -48,8 +48,8 @@ MUTANTS = mutants_of(
     ),
     (
         "stream through f",
-        "The results are right. But the stream passes through f behind attention, and goes on from there: its "
-        "gradient is finished, and f adds it up once for each rank.",
+        "The results are right. But the stream passes through f after attention, and goes on from there: its gradient "
+        "is finished, and f adds it up once for each rank.",
         "copy_to_group: between the second norm and the MLP.",
     ),
     ("MLP missing", "Your block ends with attention's partial. The MLP is missing.", "the first of the two results."),
@@ -118,7 +118,7 @@ MUTANTS = mutants_of(
         "attention not reduced",
         "Attention's result joined the stream as it was: R + P. It is reduced inside the block; only the MLP's is "
         "handed on as a partial.",
-        "the second all-reduce, behind attention.",
+        "the second all-reduce, after attention.",
     ),
     (
         "residual before attention's reduce",

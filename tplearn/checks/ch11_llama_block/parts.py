@@ -1,6 +1,6 @@
 """The parts of chapter 11's blocks: norm, attention and MLP up to their partials, and random weights.
 
-A block's weights are a dict: norm_1 and norm_2 [hidden] before the halves (Gemma's block has post_1 and post_2 behind
+A block's weights are a dict: norm_1 and norm_2 [hidden] before the halves (Gemma's block has post_1 and post_2 after
 them), on every rank; q [heads/p·4, hidden], k and v [kv heads/p·4, hidden], gate and up [ffn/p, hidden], cut by
 outputs; o [hidden, heads/p·4], down [hidden, ffn/p], cut by inputs.
 """

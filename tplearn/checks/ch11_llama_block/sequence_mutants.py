@@ -157,7 +157,7 @@ OF_A_HALF = mutants_of(
         "residual before the reduce",
         "You added the residual, gathered, to the partial. The reduce-scatter counts it once for each rank: the "
         "result holds tp residuals.",
-        "the residual stays what it is: own tokens, added behind the reduce-scatter.",
+        "the residual stays what it is: own tokens, added after the reduce-scatter.",
     ),
     (
         "no residuals",

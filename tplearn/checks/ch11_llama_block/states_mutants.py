@@ -164,7 +164,7 @@ MUTANTS = mutants_of(
     ),
     (
         "gradient of read scattered",
-        "With sequence parallelism you gave the gradient the state behind the reduce-scatter. As the matmuls give it "
+        "With sequence parallelism you gave the gradient the state after the reduce-scatter. As the matmuls give it "
         "back it is a partial, of all tokens.",
         '"gradient of read", before any collective.',
     ),

@@ -1,4 +1,4 @@
-"""How chapter 12's functions are watched: bytes read from a file, a model's text, own luck on each rank, two lists."""
+"""How chapter 12's functions are watched: bytes read from a file, a model's text, a generator for each rank, two lists."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,10 +52,10 @@ def of_a_model(fn: Callable[..., Any], input_ids: Tensor, new_tokens: int, eos: 
     return forward(lambda ids: fn(model, ids, new_tokens, eos), input_ids)
 
 
-def with_own_luck(fn: Callable[..., Any], logits: Tensor, temperature: float, seed: int) -> dict[str, Any]:
+def with_own_generator(fn: Callable[..., Any], logits: Tensor, temperature: float, seed: int) -> dict[str, Any]:
     """Each rank has another generator."""
-    luck = torch.Generator().manual_seed(seed + dist.get_rank())
-    return forward(lambda x, t: fn(x, t, luck), logits, temperature)
+    own = torch.Generator().manual_seed(seed + dist.get_rank())
+    return forward(lambda x, t: fn(x, t, own), logits, temperature)
 
 
 def both_lists(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:

@@ -37,9 +37,9 @@ MUTANTS = mutants_of(
         "the order in torch.cat.",
     ),
     (
-        "rows of gate and up by turns",
-        "You laid rows of gate and up by turns. The rank's rows of gate come first, all of them, and then its rows of "
-        "up.",
+        "rows of gate and up interleaved",
+        "You interleaved the rows of gate and up. The rank's rows of gate come first, all of them, and then its rows "
+        "of up.",
         "gate_up_proj: torch.cat, not stack.",
     ),
     (
@@ -66,7 +66,7 @@ MUTANTS = mutants_of(
     ),
     (
         "stop below start",
-        "A rank without words returned too many rows. It begins behind the last word, so stop − start is below zero "
+        "A rank without words returned too many rows. It begins after the last word, so stop − start is below zero "
         "there: ⌈words/p⌉ minus that is more than the padding due.",
         "vocab_range, which gives start = stop for such a rank.",
     ),

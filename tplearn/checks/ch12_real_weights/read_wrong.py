@@ -31,7 +31,7 @@ def wrong_read(file: CountingFile, parameter: str, sizes: Sizes, rank: int, worl
     if wrong == "fused in reverse":
         names, runs = names[::-1], runs[::-1]
     parts = [file.get_slice(name)[a:b] for name, (a, b) in zip(names, runs, strict=True)]
-    if wrong == "rows of gate and up by turns" and parameter == "gate_up_proj":
+    if wrong == "rows of gate and up interleaved" and parameter == "gate_up_proj":
         return torch.stack(parts, 1).flatten(0, 1)
     if wrong == "keys for values" and parameter == "qkv_proj":
         parts[2] = parts[1]

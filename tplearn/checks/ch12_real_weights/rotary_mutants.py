@@ -63,7 +63,7 @@ MUTANTS = mutants_of(
     (
         "halves of the head",
         "You put the second rows of the pairs half a head further on. They belong half of the turning rows further "
-        "on: i and i + rotary/2. What does not turn stays behind them.",
+        "on: i and i + rotary/2. What does not turn comes after them.",
         "rotary_dim // 2, not head_dim // 2.",
     ),
     (

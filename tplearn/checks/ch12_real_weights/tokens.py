@@ -1,10 +1,10 @@
-"""Exercise 12.5: draw the next tokens at random, and the same ones on every rank, though each has luck of its own."""
+"""Exercise 12.5: draw the next tokens at random, the same ones on every rank, though each has a generator of its own."""
 
 import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch12_real_weights.drive import with_own_luck
+from tplearn.checks.ch12_real_weights.drive import with_own_generator
 from tplearn.checks.ch12_real_weights.tokens_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import pick, randn
@@ -33,7 +33,7 @@ AGREE_ON_TOKENS = Exercise(
     minutes=8,
     reference=agree_on_tokens,
     cases=_cases,
-    observe=with_own_luck,
+    observe=with_own_generator,
     ranks=True,
     mutants=MUTANTS,
 )

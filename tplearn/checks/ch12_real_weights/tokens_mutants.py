@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 12.5: who draws, what is sent, whose luck decides, and what the temperature does."""
+"""Wrong answers to exercise 12.5: who draws, what is sent, whose draw counts, and what the temperature does."""
 
 import torch
 import torch.distributed as dist
@@ -27,7 +27,7 @@ def _tokens(logits: Tensor, temperature: float, generator: Generator, wrong: str
         state = generator.get_state()
         dist.broadcast(state, src=0)
         generator.set_state(state)
-    own = wrong not in ("everybody's luck", "common luck sent")
+    own = wrong not in ("not the given generator", "not the given generator, sent")
     tokens = torch.multinomial(probabilities, 1, generator=generator if own else None).squeeze(-1)
     if wrong == "one word for all texts":
         tokens = tokens[:1].expand(len(tokens)).clone()
@@ -52,9 +52,9 @@ def _tokens(logits: Tensor, temperature: float, generator: Generator, wrong: str
         "a draw on every rank",
         "logits sent, tokens not",
         "state of the generator sent",
-        "everybody's luck",
+        "not the given generator",
     ):
-        dist.broadcast(tokens, src=last if wrong == "luck of the last rank" else 0)
+        dist.broadcast(tokens, src=last if wrong == "the last rank's draw" else 0)
     return tokens
 
 
@@ -65,19 +65,19 @@ MUTANTS = mutants_of(
     _tokens,
     (
         "a draw on every rank",
-        "Every rank drew for itself, with luck of its own. From the next step on the ranks compute partials of "
+        "Every rank drew for itself, with its own generator. From the next step on the ranks compute partials of "
         "different texts and add them up; no collective complains (openai/gpt-oss#270). One rank's draw counts, and "
         "the others get it.",
         "the ledger: a broadcast of the tokens from rank 0 is due.",
     ),
     (
-        "everybody's luck",
-        "You drew without the generator you were given. PyTorch's own luck is the same on all ranks only where all "
-        "were seeded alike and have drawn alike since; here rank 0's generator decides.",
+        "not the given generator",
+        "You drew without the generator you were given. PyTorch's own generator draws the same on all ranks only "
+        "where all were seeded alike and have drawn alike since; here rank 0's generator decides.",
         "torch.multinomial(…, generator=generator), and a broadcast of what it gives.",
     ),
     (
-        "common luck sent",
+        "not the given generator, sent",
         "You drew without the generator you were given. The ranks agree, on another draw than that of rank 0's "
         "generator.",
         "torch.multinomial(…, generator=generator).",
@@ -107,14 +107,14 @@ MUTANTS = mutants_of(
         "dist.broadcast(tokens, src=0).",
     ),
     (
-        "luck of the last rank",
-        "All ranks agree, on the draw of the last rank. Rank 0's luck decides.",
+        "the last rank's draw",
+        "All ranks agree, on the draw of the last rank. Rank 0's draw counts.",
         "src of the broadcast: 0.",
     ),
     (
         "logits sent, tokens not",
-        "You sent rank 0's logits or probabilities around, which everybody had already, and then each rank drew by "
-        "itself. What differs is the luck, and what must be sent is the result: one number a text instead of a "
+        "You sent rank 0's logits or probabilities around, which all ranks had already, and then each rank drew by "
+        "itself. What differs is the draw, and what must be sent is the result: one number a text instead of a "
         "vocabulary.",
         SENT,
     ),
