@@ -2,6 +2,7 @@
 
 import gc
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -109,9 +110,12 @@ def _made() -> Iterator[dict[StorageWeakRef, int]]:
 def _alive(made: dict[StorageWeakRef, int], known: list[Any]) -> int:
     """Bytes of what was made and is still there, wherever it is kept, beside the known tensors."""
     own = {StorageWeakRef(tensor.untyped_storage()) for tensor in tensors_in(known)}
-    for attempt in range(2):
-        alive = sum(size for ref, size in made.items() if ref not in own and not ref.expired())
-        if not alive or attempt:
-            break
+    alive = [ref for ref in made if ref not in own and not ref.expired()]
+    if alive:
         gc.collect()  # what only a circle of references holds is no memory kept
-    return alive
+    for _ in range(50):  # gloo's own thread lets go of a message a moment after it is over
+        alive = [ref for ref in alive if not ref.expired()]
+        if not alive:
+            break
+        time.sleep(0.002)
+    return sum(made[ref] for ref in alive)

@@ -1,4 +1,4 @@
-"""How chapter 12's functions are watched: bytes read from a file, a model's text, a generator for each rank, two lists."""
+"""How chapter 12's functions are watched: bytes read from a file, a model's text, own generators, two lists."""
 
 from collections.abc import Callable
 from typing import Any
