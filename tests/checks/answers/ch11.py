@@ -556,30 +556,32 @@ def dense_gradient_norm(case: Case) -> dict:
     return {"forward": [torch.cat([g.flatten() for g in dense]).norm().item()] * case.tp}
 
 
-def states_by_picture(case: Case) -> dict:
-    """What a rank holds of each tensor, from a dense half block that is really cut."""
+def states_by_name(case: Case) -> dict:
+    """The twelve tensors in three groups, each with its state and its shape on a rank."""
     b, s, h, ffn, tp, sp = case.args
-    own = "S(1)" if sp else "R"
-    tokens = [b, s // tp, h] if sp else [b, s, h]
+    own = {"state": "S(1)", "shape": [b, s // tp, h]} if sp else {"state": "R", "shape": [b, s, h]}
     return {
         "names": "those of the table",
         "tokens": {
-            **{name: [own, tokens] for name in ("x", "normed", "reduced", "y")},
-            "read": ["R", [b, s, h]],
-            "inner": ["S(2)", [b, s, ffn // tp]],
-            "partial": ["P", [b, s, h]],
+            **dict.fromkeys(("x", "normed", "reduced", "y"), own),
+            "read": {"state": "R", "shape": [b, s, h]},
+            "inner": {"state": "S(2)", "shape": [b, s, ffn // tp]},
+            "partial": {"state": "P", "shape": [b, s, h]},
         },
         "weights": {
-            "norm weight": ["R", [h]],
-            "gate weight": ["S(0)", [ffn // tp, h]],
-            "down weight": ["S(1)", [h, ffn // tp]],
+            "norm weight": {"state": "R", "shape": [h]},
+            "gate weight": {"state": "S(0)", "shape": [ffn // tp, h]},
+            "down weight": {"state": "S(1)", "shape": [h, ffn // tp]},
         },
-        "gradients": {"gradient of read": ["P", [b, s, h]], "gradient of norm weight": ["P" if sp else "R", [h]]},
+        "gradients": {
+            "gradient of read": {"state": "P", "shape": [b, s, h]},
+            "gradient of norm weight": {"state": "P" if sp else "R", "shape": [h]},
+        },
     }
 
 
 ORACLES = {
-    "block_states": states_by_picture,
+    "block_states": states_by_name,
     "tp_block": dense_tp_block,
     "next_word_loss": dense_loss,
     "sp_block": dense_sp_block,

@@ -60,7 +60,7 @@ def with_costs(fn: Callable[..., Any], upstream: Tensor, *args: Tensor) -> dict[
     with flops:
         with _made() as made:
             result = fn(*live.given)
-        kept = _alive(made, [result, live.given])
+        kept = _alive(made, result)
         own = dist.get_world_size() == 1 or any(map(_is_own, _graph(result)))
         seen = live.backward(result, upstream)
     one = 2 * upstream.numel() * args[1].shape[1]
@@ -87,7 +87,7 @@ def _is_own(node: Node) -> bool:
 
 
 class _Maker(TorchDispatchMode):
-    """Notes the memory of every tensor that an operator returns, without keeping it alive."""
+    """Notes the memory that operators make, without keeping it alive. A view of what was there before makes none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,9 +95,11 @@ class _Maker(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 (torch's signature)
         result = func(*args, **(kwargs or {}))
+        given = {StorageWeakRef(tensor.untyped_storage()) for tensor in tensors_in([args, kwargs])}
         for tensor in tensors_in(result):
             storage = tensor.untyped_storage()
-            self.made[StorageWeakRef(storage)] = storage.nbytes()
+            if StorageWeakRef(storage) not in given:
+                self.made[StorageWeakRef(storage)] = storage.nbytes()
         return result
 
 
@@ -107,9 +109,9 @@ def _made() -> Iterator[dict[StorageWeakRef, int]]:
         yield maker.made
 
 
-def _alive(made: dict[StorageWeakRef, int], known: list[Any]) -> int:
-    """Bytes of what was made and is still there, wherever it is kept, beside the known tensors."""
-    own = {StorageWeakRef(tensor.untyped_storage()) for tensor in tensors_in(known)}
+def _alive(made: dict[StorageWeakRef, int], result: Any) -> int:
+    """Bytes of what was made and is still there, wherever it is kept; the result's own do not count."""
+    own = {StorageWeakRef(tensor.untyped_storage()) for tensor in tensors_in(result)}
     alive = [ref for ref in made if ref not in own and not ref.expired()]
     if alive:
         gc.collect()  # what only a circle of references holds is no memory kept

@@ -54,8 +54,13 @@ def of_table(fn: Callable[..., Any], *sizes: Any) -> dict[str, Any]:
     due = [name for names in TABLE.values() for name in names]
     missing, unknown = [name for name in due if name not in result], [name for name in result if name not in due]
     says = [f"without {', '.join(missing)}" * bool(missing), f"with {', '.join(map(str, unknown))}" * bool(unknown)]
-    groups = {kind: {name: result.get(name) for name in names} for kind, names in TABLE.items()}
+    groups = {kind: {name: _entry(result.get(name)) for name in names} for kind, names in TABLE.items()}
     return {"names": " and ".join(filter(None, says)) or "those of the table"} | groups
+
+
+def _entry(entry: Any) -> Any:
+    """(state, shape) with names, so that each is judged by itself."""
+    return dict(zip(("state", "shape"), entry, strict=True)) if isinstance(entry, list) and len(entry) == 2 else entry
 
 
 def of_number(fn: Callable[..., Any], gradients: list[Tensor], copies: list[int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Exercise 12.5: draw the next tokens at random, the same ones on every rank, though each has a generator of its own."""
+"""Exercise 12.5: draw the next tokens at random, the same on every rank, though each has a generator of its own."""
 
 import torch
 import torch.distributed as dist
