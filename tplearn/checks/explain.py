@@ -10,7 +10,7 @@ from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.clues import Leaf, clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
-from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
+from tplearn.checks.observe import Observation, WithLedger
 from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
 from tplearn.ranks.job import PerRank
 
@@ -38,6 +38,9 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
             f"On {case} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad on "
             "the way ends the autograd graph."
         )
+    complaint = _complaint(mine[aspect]) if aspect not in due else ""
+    if complaint:
+        return f"On {case} {complaint}"
     if aspect == "ledger":
         return f"On {case} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
@@ -119,11 +122,13 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments of the call by name, where the observer hands them over as they are."""
+    """The arguments by name: the observer's own names, or the reference's where it hands them over as they are."""
     observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
-    if observer not in (forward, forward_and_gradient):
-        return {}
-    return dict(zip(inspect.signature(exercise.reference).parameters, case.args, strict=False))
+    named = [
+        name for name, own in inspect.signature(observer).parameters.items() if own.kind is own.POSITIONAL_OR_KEYWORD
+    ]
+    names = named[1:] or inspect.signature(exercise.reference).parameters  # the first one is the answer
+    return dict(zip(names, case.args, strict=False))
 
 
 def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
@@ -152,6 +157,11 @@ def _short(value: Any) -> str:
         return f"{len(value)} of {_short(value[0])}"
     text = repr(value)
     return text if len(text) <= SHOWN or hasattr(value, "__dataclass_fields__") else text[: SHOWN - 1] + "…"
+
+
+def _complaint(found: Any) -> str:
+    """An aspect that is seen only where something is wrong says what, in a sentence: the first rank's."""
+    return next((own for own in (found if isinstance(found, list) else [found]) if isinstance(own, str)), "")
 
 
 def _first(value: Any) -> Any:

@@ -53,11 +53,12 @@ class OnRank:
         """By answer, then by case."""
         # A verdict is the same text everywhere; torch's warnings name files of this machine.
         warnings.simplefilter("ignore")
+        torch.set_num_threads(1)  # these tensors are small: a second thread would cost more than it brings
         return [[self._one(answer, case) for case in cases] for answer in self.answers]
 
     def _one(self, answer: Answer, case: Case) -> Observation:
         torch.set_default_dtype(torch.float32)  # an observer may have set another
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         rows: list[Row] = []
 
         def keep(event: Event) -> None:
@@ -81,7 +82,7 @@ class OnRank:
 
 
 def _observe(answer: Answer, observer: Observer, case: Case) -> Observation:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     args, kwargs = copy.deepcopy((case.args, case.kwargs))
     try:
         return observer(answer, *args, **kwargs)

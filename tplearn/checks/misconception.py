@@ -11,6 +11,7 @@ from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
 
 Seen = list[Observation]
+REPORTED = ("Deadlock", "CollectiveMismatch")  # a report says more than what the values elsewhere may show
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -19,9 +20,13 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     1. the same in everything, on every case;
     2. the same values wherever a result is due, whatever was sent and however bad sizes are refused;
     3. the same on more than one rank (one rank is often a special case of its own);
-    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way);
-    5. the right values, by the same collectives, whatever their sizes;
-    6. the same failure: each rank stops in the same op.
+    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
+       where the answer is;
+    5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
+    6. the same on the plain cases, on all but those of one label, or on those of one label alone;
+    7. the right values, by the same collectives, whatever their sizes;
+    8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
+       the same values elsewhere.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -51,6 +56,7 @@ def _comparisons(
     ranks = [k for k in due if cases[k].tp > 1]
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
+    fails = any(cases[k].tp > 1 for k in failing)  # on one rank alone there is often nobody to send to
 
     def everything(seen: Seen) -> bool:
         return all(_alike(got[k], seen[k], want[k]) for k in every)
@@ -69,8 +75,8 @@ def _comparisons(
         )
 
     def same_collectives(seen: Seen) -> bool:
-        bills = [k for k in due if wrong[k]]
-        return all(same_values(seen[k], want[k]) for k in due) and all(
+        bills = [k for k in due if "ledger" in wrong[k]]
+        return all(same_values(seen[k], want[k]) for k in ranks) and all(
             "ledger" in wrong_aspects(exercise, seen[k], want[k])
             and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"])
             for k in bills
@@ -79,19 +85,51 @@ def _comparisons(
     def same_failure(seen: Seen) -> bool:
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
 
+    def same_first_value(numbers: list[int]) -> Callable[[Seen], bool]:
+        def alike(seen: Seen) -> bool:
+            spoilt = {a for k in numbers for a in values_wrong(wrong_aspects(exercise, seen[k], want[k]))}
+            return spoilt <= values and same_on([k for k in numbers if first in want[k]], first)(seen)
+
+        return alike
+
+    def same_first_entry(seen: Seen) -> bool:
+        entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
+        return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
+
+    def same_refusals(seen: Seen) -> bool:
+        return all(_kind(seen[k]) == _kind(got[k]) for k in due) and all(
+            same_values(seen[k], got[k]) for k in due if k not in failing
+        )
+
     yield everything
-    if values and not failing:
+    if values and not fails:
+        first = min(values, key=[*want[due[0]], *got[due[0]], *values].index)
+        names = next((_names(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k]), ())
         yield same_on(due)
         yield same_on(ranks)
-        for aspect in dict.fromkeys(aspect for k in due for aspect in values_wrong(wrong[k])):
-            yield same_on([k for k in ranks if aspect in want[k]], aspect)
-            break
-    elif not failing and any("ledger" in aspects for aspects in wrong):
+        yield same_first_value(ranks)
+        yield same_first_entry
+        for numbers in _by_label(cases, ranks):
+            yield same_on(numbers)
+            yield same_first_value(numbers)
+    elif not fails and any("ledger" in aspects for aspects in wrong):
         yield same_collectives
-    elif not failing:
+    elif not fails:
         yield refuses
     if failing:
         yield same_failure
+    if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
+        yield same_refusals
+    if failing and not any(_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
+        yield same_on([k for k in ranks if k not in failing])
+
+
+def _by_label(cases: list[Case], numbers: list[int]) -> Iterator[list[int]]:
+    """The cases without a label; all but those of one label; those of one label. Each may have a mistake of its own."""
+    labels = dict.fromkeys(cases[k].label for k in numbers if cases[k].label)
+    yield [k for k in numbers if not cases[k].label]
+    yield from ([k for k in numbers if cases[k].label != label] for label in labels)
+    yield from ([k for k in numbers if cases[k].label == label] for label in labels)
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
@@ -111,7 +149,22 @@ def _kind(seen: Observation) -> str:
     return seen["error"].kind if "error" in seen else ""
 
 
+def _names(got: object, want: object) -> tuple[str, ...]:
+    """The names on the way to the first difference, as in ("parameters", "bias")."""
+    difference = first_difference(got, want)
+    return tuple(key for key in difference.path if isinstance(key, str)) if difference else ()
+
+
+def _entry(value: object, names: tuple[str, ...]) -> object:
+    """What stands under these names; in a list, in each of its items."""
+    if isinstance(value, list):
+        return [_entry(item, names) for item in value]
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def _pattern(failure: Failure) -> tuple:
     """What each rank does in a report, without counts and shapes; of another error its type and its words."""
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
-    return (failure.kind, *doing) if doing else (failure.kind, failure.text)
+    return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"\b\w+Backward\b", "Backward", failure.text))

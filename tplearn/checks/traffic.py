@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tplearn.ranks.ledger import Row
+from tplearn.ranks.ledger import WIRE_BYTES, Row
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Traffic:
 
     By default a rank may run as many collectives as the reference, whose bytes on the wire (`Row.wire_bytes`) are no
     more than the reference's. Fewer and cheaper ones are right wherever the values are: whether they were *used* is the
-    business of tplearn.checks.probe. A group of one rank costs nothing.
+    business of tplearn.checks.probe. An all-reduce counts as two: it is a reduce-scatter and an all-gather. A group of
+    one rank costs nothing.
 
     bytes_only: any number of messages within those bytes. exact: the very same collectives, in any order.
     ops: the only ones allowed, where the exercise is to build something from them.
@@ -38,9 +39,9 @@ class Traffic:
         return None
 
     def _excess(self, rank: int, mine: list[Row], due: list[Row]) -> str:
-        over = _wire(mine) - _wire(due)
+        sent, budget = round(_wire(mine)), round(_wire(due))
+        over = sent - budget
         if self.bytes_only:
-            sent, budget = _wire(mine), _wire(due)
             return f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
         if counted(mine) == counted(due):
             return f"rank {rank} of your function put {over} bytes too many on the wire."
@@ -69,11 +70,12 @@ def _counting(rows: list[Row], rank: int) -> list[Row]:
 
 
 def _messages(rows: list[Row]) -> int:
-    return sum(row.op != "recv" for row in rows)
+    return sum({"recv": 0, "all_reduce": 2}.get(row.op, 1) for row in rows)
 
 
-def _wire(rows: list[Row]) -> int:
-    return sum(row.wire_bytes for row in rows)
+def _wire(rows: list[Row]) -> float:
+    """Not rounded row by row: two messages may be sent as one."""
+    return round(sum(WIRE_BYTES[row.op](row.bytes, len(row.group)) for row in rows if row.op in WIRE_BYTES), 3)
 
 
 def _form(row: Row) -> str:
