@@ -10,7 +10,7 @@ from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.clues import Leaf, clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
-from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
+from tplearn.checks.observe import Observation, WithLedger
 from tplearn.ranks.worker import PerRank
 
 Seen = list[Observation]
@@ -121,11 +121,13 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments of the call by name, where the observer hands them over as they are."""
+    """The arguments by name: the observer's own names, or the reference's where it hands them over as they are."""
     observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
-    if observer not in (forward, forward_and_gradient):
-        return {}
-    return dict(zip(inspect.signature(exercise.reference).parameters, case.args, strict=False))
+    named = [
+        name for name, own in inspect.signature(observer).parameters.items() if own.kind is own.POSITIONAL_OR_KEYWORD
+    ]
+    names = named[1:] or inspect.signature(exercise.reference).parameters  # the first one is the answer
+    return dict(zip(names, case.args, strict=False))
 
 
 def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
