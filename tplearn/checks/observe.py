@@ -22,7 +22,8 @@ UPSTREAM_SEED = 20_231
 UNREGISTERED = "an autograd kernel was not registered"  # how torch says that it does not know an op's gradient
 UNKNOWN = (
     "the gradient passed through a collective that autograd does not know, such as dist.all_reduce, as if nothing had "
-    "been sent there. torch warns of it (pytorch/pytorch#121587). A collective with a gradient is an autograd Function."
+    "been sent there. torch warns of it (pytorch/pytorch#121587). A collective with a gradient is an autograd "
+    "Function."
 )
 
 
