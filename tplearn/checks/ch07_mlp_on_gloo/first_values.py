@@ -142,8 +142,7 @@ INIT_SHARD = Exercise(
         Mutant(
             "remainder dropped",
             partial(draws.drawn, own=draws.floor),
-            "Every rank has ⌊n/p⌋ numbers, so the last n mod p of the dense layer belong to nobody: the layer has "
-            "lost outputs, or ignores inputs, without a word.",
+            "Every rank has ⌊n/p⌋ numbers, and the last n mod p belong to nobody: outputs are lost, or inputs ignored.",
             "the sizes of all shards together.",
         ),
         Mutant(
