@@ -189,7 +189,8 @@ def _where(leaves: list[Leaf]) -> str | None:
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
-    if all(got.is_floating_point() and bool((got.isnan() & ~want.isnan()).any()) for _, got, want in _pairs(leaves)):
+    pairs = [(got, want) for _, got, want in _pairs(leaves)]
+    if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
         return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
     return None
 
