@@ -38,7 +38,7 @@ class Leaf:
 
 def clues(leaves: list[Leaf]) -> list[str]:
     """Sentences that hold for all leaves, the most telling first; at most two."""
-    wrong = [leaf for leaf in leaves if leaf.wrong]
+    wrong = [leaf for leaf in leaves if any(leaf.want[rank].numel() for rank in leaf.wrong)]
     found: list[str] = []
     for look in LOOKS:
         sentence = look(wrong) if wrong else None
@@ -48,9 +48,9 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(tp, got, want) of every wrong tensor."""
+    """(tp, got, want) of every wrong tensor in which something is due."""
     for leaf in leaves:
-        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong)
+        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong if leaf.want[rank].numel())
 
 
 def _zero(leaves: list[Leaf]) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tplearn.checks.draw import drawn
 from tplearn.checks.observe import backpropagate, changed_inputs, plain
 
 
@@ -19,9 +20,8 @@ def layer_on_ranks(
     same `seed`. Biases and norms are scaled up afterwards: at their small first values some mistakes hide.
     """
     torch.set_default_dtype(torch.float64)
-    torch.default_generator.manual_seed(seed)
-    layer = make(*sizes)
-    seen: dict[str, Any] = {"weights": {name: plain(p) for name, p in layer.named_parameters()}}
+    layer, complaint = drawn(lambda: make(*sizes), seed)
+    seen: dict[str, Any] = {"weights": {name: plain(p) for name, p in layer.named_parameters()}} | complaint
     with torch.no_grad():
         for parameter in layer.parameters():
             if parameter.ndim == 1:

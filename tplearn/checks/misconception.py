@@ -9,6 +9,7 @@ from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
+from tplearn.ranks import CollectiveMismatch
 
 Seen = list[Observation]
 
@@ -120,6 +121,11 @@ def _kind(seen: Observation) -> str:
 
 
 def _pattern(failure: Failure) -> tuple:
-    """What each rank does in a report, without counts and shapes; of another error its type and its words."""
+    """What each rank does in a report, without counts and shapes; of another error its type and its words.
+
+    Of a mismatch only the ops: with several groups, chance decides which of them is reported.
+    """
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
+    if failure.kind == CollectiveMismatch.__name__:
+        return failure.kind, *sorted({op for _, op in doing})
     return (failure.kind, *doing) if doing else (failure.kind, failure.text)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tplearn.checks.ch07_mlp_on_gloo.inputs import Group, Shard, bounds
+from tplearn.checks.ch07_mlp_on_gloo.steps import Step, keep
 
 Bounds = Callable[[int, Group], tuple[int, int]]
 
@@ -23,10 +25,58 @@ def sliced(
     return (weight[rows] if cut == "outputs" else weight[:, rows]).detach().clone(), own_bias.detach().clone()
 
 
-def drawn(in_features: int, out_features: int, cut: str, group: Group, **how: object) -> Shard:
-    """The right draw; `how` goes to `sliced`."""
+def drawn(
+    in_features: int, out_features: int, cut: str, group: Group, bias: Step = keep, **how: Callable | bool
+) -> Shard:
+    """The right draw; `how` goes to `sliced`. bias: a step for the bias where the inputs are cut."""
     dense = nn.Linear(in_features, out_features)
-    return sliced(dense.weight, dense.bias, cut, group, **how)
+    weight, own_bias = sliced(dense.weight, dense.bias, cut, group, **how)
+    return weight, bias(own_bias, group) if cut == "inputs" else own_bias
+
+
+def transposed(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """The weight as [in, out]."""
+    weight, bias = drawn(in_features, out_features, cut, group)
+    return weight.T.clone(memory_format=torch.contiguous_format), bias
+
+
+def times_root(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """√p times the weight."""
+    weight, bias = drawn(in_features, out_features, cut, group)
+    return weight * dist.get_world_size(group) ** 0.5, bias
+
+
+def normal(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """torch.randn in the place of nn.Linear."""
+    return sliced(torch.randn(out_features, in_features), torch.randn(out_features), cut, group)
+
+
+def whole_without_group(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """No cut where there is no group."""
+    dense = nn.Linear(in_features, out_features).requires_grad_(False)
+    whole = dense.weight.clone(), dense.bias.clone()
+    return whole if group is None else sliced(dense.weight, dense.bias, cut, group)
+
+
+def padded(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """Zeros fill all shards up to ⌈n/p⌉."""
+    rank, p = dist.get_rank(group), dist.get_world_size(group)
+    dense, dim = nn.Linear(in_features, out_features).requires_grad_(False), 0 if cut == "outputs" else 1
+    each = -(-dense.weight.shape[dim] // p)
+    missing = each * p - dense.weight.shape[dim]
+    weight = F.pad(dense.weight, (0, 0, 0, missing) if dim == 0 else (0, missing))
+    own = slice(rank * each, (rank + 1) * each)
+    bias = F.pad(dense.bias, (0, missing))[own] if dim == 0 else dense.bias
+    return (weight[own] if dim == 0 else weight[:, own]).clone(), bias.clone()
+
+
+def dealt(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """Every p-th row or column."""
+    dense = nn.Linear(in_features, out_features).requires_grad_(False)
+    own = slice(dist.get_rank(group), None, dist.get_world_size(group))
+    if cut == "outputs":
+        return dense.weight[own].clone(), dense.bias[own].clone()
+    return dense.weight[:, own].clone(memory_format=torch.contiguous_format), dense.bias.clone()
 
 
 def same_seed(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
@@ -89,6 +139,13 @@ def world_rank(size: int, group: Group) -> tuple[int, int]:
     return start, start + each + (rank < more)
 
 
+def world_size(size: int, group: Group) -> tuple[int, int]:
+    """The rank of the group, among as many shards as the world has ranks."""
+    rank, (each, more) = dist.get_rank(group), divmod(size, dist.get_world_size())
+    start = rank * each + min(rank, more)
+    return start, start + each + (rank < more)
+
+
 def first_shard(size: int, group: Group) -> tuple[int, int]:
     start, stop = bounds(size, group)
     return 0, stop - start
@@ -113,14 +170,6 @@ def from_rank_0(in_features: int, out_features: int, cut: str, group: Group) -> 
     for tensor in (dense.weight, dense.bias):
         dist.broadcast(tensor, group=group, group_src=0)
     return sliced(dense.weight, dense.bias, cut, group)
-
-
-def views(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
-    dense = nn.Linear(in_features, out_features)
-    rows = slice(*bounds(out_features if cut == "outputs" else in_features, group))
-    if cut == "outputs":
-        return dense.weight.detach()[rows], dense.bias.detach()[rows]
-    return dense.weight.detach()[:, rows], dense.bias.detach()
 
 
 def indexed(split: Callable[..., tuple[Tensor, ...]], in_the_world: bool = False) -> Callable[..., Shard]:

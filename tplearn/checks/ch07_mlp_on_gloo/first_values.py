@@ -5,8 +5,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from tplearn.checks.ch07_mlp_on_gloo import draws
+from tplearn.checks.ch07_mlp_on_gloo import draws, steps
 from tplearn.checks.ch07_mlp_on_gloo.drive import first_values
+from tplearn.checks.ch07_mlp_on_gloo.first_cuts import CUTS
 from tplearn.checks.ch07_mlp_on_gloo.inputs import LAYOUTS, Group, Shard, bounds
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.groups import named
@@ -90,13 +91,6 @@ INIT_SHARD = Exercise(
             'the bias where cut is "outputs".',
         ),
         Mutant(
-            "the other dimension",
-            draws.other_dim,
-            "You cut the other dimension. nn.Linear keeps its weight as [out, in]: cutting the outputs is dim 0, "
-            "cutting the inputs is dim 1.",
-            "the dim of the cut.",
-        ),
-        Mutant(
             "sent from rank 0",
             draws.from_rank_0,
             "The numbers are right, but one rank's were sent to the others. All ranks have the same random state: "
@@ -104,76 +98,38 @@ INIT_SHARD = Exercise(
             "the ledger due: no collective.",
         ),
         Mutant(
-            "shards of ⌈n/p⌉",
-            partial(draws.drawn, own=draws.ceil),
-            "Your shards have ⌈n/p⌉ numbers each, as torch.chunk makes them, until nothing is left for the last rank. "
-            "Here the first n mod p ranks hold one more than the others, as with torch.tensor_split.",
-            "the sizes: 7 on 3 ranks is 3, 2, 2; torch.chunk gives 3, 3, 1.",
+            "bias / p",
+            partial(draws.drawn, bias=steps.shared),
+            "Where the inputs are cut your bias is divided by the ranks of the group. It is a copy on every rank, "
+            "whole, and enters once, after the sum.",
+            'the bias where cut is "inputs".',
         ),
         Mutant(
-            "torch.chunk",
-            draws.indexed(torch.chunk),
-            "torch.chunk(n, p) makes chunks of ⌈n/p⌉, and where these are used up early it returns fewer than p: the "
-            "last rank then has no chunk to take. torch.tensor_split always gives p, the first n mod p one longer.",
-            "how many chunks torch.ones(3).chunk(2) and torch.ones(9).chunk(4) have.",
-            alone=True,
+            "bias on the first rank only",
+            partial(draws.drawn, bias=steps.on_the_first),
+            "Where the inputs are cut only the first rank of the group has the bias; the others have zeros. It is a "
+            "copy on every rank.",
+            'the bias where cut is "inputs".',
         ),
         Mutant(
-            "remainder on the last rank",
-            partial(draws.drawn, own=draws.rest_last),
-            "Your last rank holds what is left over, all of it. The rest is dealt to the first ranks, one each: no "
-            "rank has more than one number more than another.",
-            "the sizes: 11 on 3 ranks is 4, 4, 3.",
+            "transposed",
+            draws.transposed,
+            "Your weight is [in, out]. nn.Linear keeps it as [out, in], and so does the shard.",
+            "the shape of the weight.",
         ),
         Mutant(
-            "remainder on the last ranks",
-            partial(draws.drawn, own=draws.rest_spread_last),
-            "Your shards are as even as they can be, but the longer ones are not the first. From r · n // p to (r + "
-            "1) · n // p the later ranks come out longer; here the first n mod p ranks are.",
-            "the sizes: 7 on 3 ranks is 3, 2, 2.",
+            "times √p",
+            draws.times_root,
+            "Your weight is the right one times √p. nn.Linear's bound, 1/√in_features, is the dense layer's already: "
+            "there is nothing to correct.",
+            "the factor.",
         ),
         Mutant(
-            "remainder on rank 0",
-            partial(draws.drawn, own=draws.rest_first),
-            "Rank 0 holds what is left over, all of it. The rest is dealt to the first ranks, one each: no rank has "
-            "more than one number more than another.",
-            "the sizes: 11 on 3 ranks is 4, 4, 3.",
-        ),
-        Mutant(
-            "remainder dropped",
-            partial(draws.drawn, own=draws.floor),
-            "Every rank has ⌊n/p⌋ numbers, and the last n mod p belong to nobody: outputs are lost, or inputs ignored.",
-            "the sizes of all shards together.",
-        ),
-        Mutant(
-            "cut over the world",
-            partial(draws.drawn, own=draws.of_the_world),
-            "You cut over all ranks, whatever group was given. With a group of two in a world of four a rank holds "
-            "half of the layer, not a quarter: rank and size are those in the group.",
-            "dist.get_rank(group) and dist.get_world_size(group).",
-        ),
-        Mutant(
-            "rank of the world in the group",
-            partial(draws.drawn, own=draws.world_rank),
-            "The number of shards is the group's, but the rank is the one in the world. In the group [2, 3] rank 2 is "
-            "the first: dist.get_rank(group) gives 0 there, dist.get_rank() gives 2, and nothing is left from there "
-            "on.",
-            "dist.get_rank(group).",
-        ),
-        Mutant(
-            "index of the world in the group",
-            draws.indexed(torch.tensor_split, in_the_world=True),
-            "You cut into as many shards as the group has ranks, and took the one with the rank's number in the "
-            "world. In the group [2, 3] there are shards 0 and 1, and rank 2 asks for shard 2.",
-            "dist.get_rank(group): a rank's place in the group.",
-            alone=True,
-        ),
-        Mutant(
-            "first shard on every rank",
-            partial(draws.drawn, own=draws.first_shard),
-            "Every rank kept the first rows (or columns) of the dense layer, which are those of the group's first "
-            "rank. The others' belong to nobody.",
-            "where a rank's slice starts.",
+            "not nn.Linear's numbers",
+            draws.normal,
+            "You drew normal numbers with torch.randn. nn.Linear draws uniform ones, between ± 1/√in_features: make "
+            "an nn.Linear and take its numbers.",
+            "what draws the numbers: nn.Linear(in_features, out_features).",
         ),
         Mutant(
             "bias of zeros",
@@ -188,12 +144,6 @@ INIT_SHARD = Exercise(
             "call draws on. Keep one dense layer, and take both from it.",
             "how often nn.Linear is called: once.",
         ),
-        Mutant(
-            "a view of the dense layer",
-            draws.views,
-            "The numbers are right, but your tensors are views: each keeps the whole dense tensor in memory, on every "
-            "rank. And .contiguous() makes no copy of rows that lie side by side already.",
-            ".clone().",
-        ),
+        *CUTS,
     ),
 )

@@ -100,6 +100,13 @@ MLP_LEDGER = Exercise(
             "where the gather stands.",
         ),
         Mutant(
+            "a gather of hidden, whole",
+            rules.gathers(lambda at: at["tokens"] * at["hidden"] * rules.FLOAT32),
+            "Your all-gather carries tokens · hidden numbers. It stands between the activation and down, where a "
+            "token has ffn numbers: tokens · ffn / tp on each rank.",
+            "where the gather stands, and what this rank has of it.",
+        ),
+        Mutant(
             "numbers for bytes",
             rules.changed(lambda rows, at: [(op, size // rules.FLOAT32) for op, size in rows]),
             "You counted numbers. A float32 number has 4 bytes.",

@@ -48,6 +48,11 @@ def so_many_f(count: int) -> Answer:
     return answer
 
 
+def at_least_one_f(tokens: int, hidden: int, ffn: int, tp: int, fs: int, gathered: bool) -> Rows:
+    """One f where there is none."""
+    return mlp_ledger(tokens, hidden, ffn, tp, max(fs, 1), gathered)
+
+
 def gather_only_forward(rows: Rows, at: dict[str, int]) -> Rows:
     """No gather on the way back."""
     return [row for k, row in enumerate(rows) if k == 0 or row[0] != "all_gather"]
@@ -58,9 +63,39 @@ def gather_backward_scatters(rows: Rows, at: dict[str, int]) -> Rows:
     return [("reduce_scatter", size) if k and op == "all_gather" else (op, size) for k, (op, size) in enumerate(rows)]
 
 
-def g_also_backward(rows: Rows, at: dict[str, int]) -> Rows:
+def one_too_many(rows: Rows, at: dict[str, int]) -> Rows:
     """One all-reduce more at the end."""
     return [*rows, ("all_reduce", at["tokens"] * at["hidden"] * FLOAT32)] if rows else rows
+
+
+def g_also_backward(rows: Rows, at: dict[str, int]) -> Rows:
+    """One all-reduce more where the backward pass begins."""
+    forward = forward_only(rows, at)
+    return [*forward, *forward[-1:], *rows[len(forward) :]]
+
+
+def gather_also_backward(rows: Rows, at: dict[str, int]) -> Rows:
+    """Two gathers on the way back."""
+    forward = forward_only(rows, at)
+    return [*forward, *forward[:-1], *rows[len(forward) :]]
+
+
+def f_forward(rows: Rows, at: dict[str, int]) -> Rows:
+    """The all-reduces of f on the way forward."""
+    forward = forward_only(rows, at)
+    of_f = [row for row in rows[len(forward) :] if row[0] == "all_reduce"]
+    return [*of_f, *forward, *(row for row in rows[len(forward) :] if row[0] == "all_gather")]
+
+
+def one_message_for_two(rows: Rows, at: dict[str, int]) -> Rows:
+    """All f in one all-reduce, of as many times the bytes."""
+    rest, of_f = rows[: len(rows) - at["fs"]], rows[len(rows) - at["fs"] :]
+    return [*rest, ("all_reduce", sum(size for _, size in of_f))] if of_f and rows else rows
+
+
+def never_gathered(rows: Rows, at: dict[str, int]) -> Rows:
+    """The all-reduces alone."""
+    return [row for row in rows if row[0] == "all_reduce"]
 
 
 def gather_last(rows: Rows, at: dict[str, int]) -> Rows:

@@ -44,7 +44,7 @@ class SwiGLUWith(SwiGLU):
     def __init__(
         self,
         *sizes: int | Group,
-        enter: tuple[Step, Step] | None = None,
+        enter: tuple[Step, ...] = (copy_to_group,),
         after_matmul: Step = steps.keep,
         activate: Callable[[Tensor, Tensor], Tensor] = lambda gate, up: silu(gate) * up,
         middle: Step = steps.keep,
@@ -56,17 +56,27 @@ class SwiGLUWith(SwiGLU):
         self.middle, self.leave = middle, leave
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.enter:  # gate and up apart
+        if len(self.enter) == 2:  # gate and up apart
             pairs = zip(self.enter, self.gate_up.chunk(2), strict=True)
             gate, up = (linear(step(x, self.group), weight) for step, weight in pairs)
         else:
-            gate_up = linear(copy_to_group(x, self.group), self.gate_up)
+            gate_up = linear(self.enter[0](x, self.group), self.gate_up)
             gate, up = self.after_matmul(gate_up, self.group).chunk(2, dim=-1)
         return self.leave(linear(self.middle(self.activate(gate, up), self.group), self.down), self.group)
 
 
 def _down(hidden: int, ffn: int, group: Group) -> Tensor:
     return init_shard(ffn, hidden, "inputs", group)[0]
+
+
+def read_in_turn(gate_up: Tensor, group: Group) -> Tensor:
+    """Every other column first, then the rest."""
+    return gate_up.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+
+
+def of_the_world(hidden: int, ffn: int, group: Group) -> nn.Module:
+    """The MLP of all ranks."""
+    return SwiGLU(hidden, ffn, None)
 
 
 def one_block(hidden: int, ffn: int, group: Group) -> Weights:

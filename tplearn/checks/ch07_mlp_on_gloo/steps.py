@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd import Function
 
 from tplearn.checks.ch07_mlp_on_gloo.inputs import Group
-from tplearn.parallel import copy_to_group
+from tplearn.parallel import copy_to_group, reduce_from_group, scatter_to_group
 
 Step = Callable[[Tensor, Group], Tensor]
 
@@ -33,6 +35,29 @@ def mean_gradient(x: Tensor, group: Group) -> Tensor:
     return share + (x - share).detach()
 
 
+def summed_both_ways(x: Tensor, group: Group) -> Tensor:
+    """A sum forward, and the sum of the gradients backward."""
+    return reduce_from_group(copy_to_group(x, group), group)
+
+
+def largest_gradient(x: Tensor, group: Group) -> Tensor:
+    """f, with the largest of the gradients in place of their sum."""
+    return _Largest.apply(x, group)
+
+
+class _Largest(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, group: Group) -> Tensor:  # noqa: ANN001
+        ctx.group = group
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient, op=dist.ReduceOp.MAX, group=ctx.group)
+        return gradient, None
+
+
 def plain_all_reduce(x: Tensor, group: Group) -> Tensor:
     """dist.all_reduce on a copy, which autograd takes for nothing."""
     total = x.clone()
@@ -43,6 +68,13 @@ def plain_all_reduce(x: Tensor, group: Group) -> Tensor:
 def own_columns(x: Tensor, group: Group) -> Tensor:
     """A slice: what comes back through it is zero in the other ranks' columns."""
     return x.chunk(dist.get_world_size(group), dim=-1)[dist.get_rank(group)]
+
+
+def dealt_columns(x: Tensor, group: Group) -> Tensor:
+    """Every p-th column, with a way back that is right for it."""
+    p = dist.get_world_size(group)
+    order = torch.arange(x.shape[-1]).view(-1, p).T.flatten()  # 0, p, 2p, …, 1, p + 1, …
+    return scatter_to_group(x[..., order], -1, group)
 
 
 def on_the_first(x: Tensor, group: Group) -> Tensor:

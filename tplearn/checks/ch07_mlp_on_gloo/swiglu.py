@@ -3,12 +3,13 @@
 from functools import partial
 
 import torch
-from torch.nn.functional import silu
+from torch.nn.functional import gelu, silu
 
-from tplearn.checks.ch07_mlp_on_gloo import draws, mlp, steps
+from tplearn.checks.ch07_mlp_on_gloo import mlp, steps
 from tplearn.checks.ch07_mlp_on_gloo.drive import layer_in_group
 from tplearn.checks.ch07_mlp_on_gloo.inputs import LAYOUTS, layer_case
 from tplearn.checks.ch07_mlp_on_gloo.mlp import SwiGLU, SwiGLUWith
+from tplearn.checks.ch07_mlp_on_gloo.swiglu_weights import WEIGHTS
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import pick
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
@@ -108,30 +109,32 @@ SWIGLU = Exercise(
             "copy_to_group(x, group).",
         ),
         Mutant(
+            "group ignored",
+            mlp.of_the_world,
+            "You never used the group: the MLP is cut over all ranks, and summed over all of them. In a world of two "
+            "groups each rank then holds too small a shard, and adds up partials of different inputs.",
+            "group, in init_shard, copy_to_group and reduce_from_group.",
+        ),
+        Mutant(
+            "mean for sum on the way back",
+            partial(SwiGLUWith, enter=(steps.mean_gradient,)),
+            "Your dx is divided by p. The ranks' gradients of x come through other columns each: they add up.",
+            "the division in the backward pass.",
+        ),
+        Mutant(
+            "plain all_reduce",
+            partial(SwiGLUWith, leave=steps.plain_all_reduce),
+            "The numbers are right, by luck: autograd does not know dist.all_reduce, and sends the gradient on as if "
+            "no sum had happened. Here that is what is due. torch warns of it, and may change it "
+            "(pytorch/pytorch#121587).",
+            "reduce_from_group, which is an autograd Function.",
+        ),
+        Mutant(
             "gathered in the middle",
             partial(SwiGLUWith, middle=lambda h, group: scatter_to_group(gather_from_group(h, -1, group), -1, group)),
             "The numbers are right, but the activations were gathered and cut again: an all-gather of the widest "
             "tensor there is, forward and backward. down wants its input cut, and cut is how it arrives.",
             "what stands between the activation and down: nothing.",
-        ),
-        Mutant(
-            "fused weight cut as one block",
-            partial(SwiGLU, weights=mlp.one_block),
-            "You put gate and up together and then cut, as one block. The first ranks have nothing but gate, the last "
-            "ones nothing but up, and each multiplies rows that do not belong together.",
-            "the order: each of the two is cut, then the two shards are put one above the other.",
-        ),
-        Mutant(
-            "up above gate",
-            partial(SwiGLU, weights=mlp.up_first),
-            "Your fused weight has up's rows above gate's. Here gate comes first, as in vLLM's gate_up_proj.",
-            "the order of the two in torch.cat.",
-        ),
-        Mutant(
-            "rows of gate and up in turn",
-            partial(SwiGLU, weights=mlp.interleaved),
-            "Your fused weight has a row of gate, a row of up, and so on. Here all rows of gate come first.",
-            "torch.cat([gate, up]).",
         ),
         Mutant(
             "silu on up",
@@ -140,44 +143,30 @@ SWIGLU = Exercise(
             "which half of the product is gate: the first.",
         ),
         Mutant(
+            "gate and up read in turn",
+            partial(SwiGLUWith, after_matmul=mlp.read_in_turn),
+            "You took every other column for gate. The weight has all rows of gate first, so the result has all of "
+            "gate's columns first: chunk(2, dim=-1).",
+            "how the result of the matmul is taken apart.",
+        ),
+        Mutant(
+            "sigmoid",
+            partial(SwiGLUWith, activate=lambda gate, up: torch.sigmoid(gate) * up),
+            "Your activation is sigmoid. silu(z) is z · sigmoid(z).",
+            "the activation.",
+        ),
+        Mutant(
+            "gelu",
+            partial(SwiGLUWith, activate=lambda gate, up: gelu(gate) * up),
+            "Your activation is gelu: that would be GeGLU. SwiGLU takes silu.",
+            "the activation.",
+        ),
+        Mutant(
             "silu over the product",
             partial(SwiGLUWith, activate=lambda gate, up: silu(gate * up)),
             "silu went over the whole product. It is silu(gate(x)) · up(x).",
             "the brackets.",
         ),
-        Mutant(
-            "drawn without biases",
-            partial(SwiGLU, weights=mlp.no_biases),
-            "gate is right, up and down are not: they are what comes when the layers are drawn with bias=False. The "
-            "dense layers draw their biases too, and every draw moves the random state on.",
-            "nn.Linear(hidden, ffn), with its bias: keep the weight, drop the bias, but draw both.",
-        ),
-        Mutant(
-            "one draw for gate and up",
-            partial(SwiGLU, weights=mlp.one_draw),
-            "gate is right, up is not: it is the lower half of one nn.Linear(hidden, 2 · ffn). Two layers are due, "
-            "and gate's bias is drawn before up.",
-            "the three calls of nn.Linear.",
-        ),
-        Mutant(
-            "down drawn second",
-            partial(SwiGLU, weights=mlp.down_second),
-            "You drew gate, down, up: w1, w2, w3, in the order of the original Llama's names. Here the order is gate, "
-            "up, down.",
-            "the order of the draws.",
-        ),
-        Mutant(
-            "gate for up",
-            partial(SwiGLU, weights=mlp.same_draw),
-            "up has gate's numbers. It is a layer of its own, drawn after gate.",
-            "the second call of init_shard.",
-        ),
-        Mutant(
-            "same-seed shards",
-            partial(SwiGLU, weights=partial(mlp.fused, draw=draws.same_seed)),
-            "Every rank drew its shards from the state that all ranks share, so all hold the same rows of gate and "
-            "up. They compute the same partial and get the same gradient, for ever: the MLP is ffn/p wide.",
-            "the first values: each rank's slices of three dense layers, drawn one after the other.",
-        ),
+        *WEIGHTS,
     ),
 )
