@@ -38,7 +38,7 @@ class Leaf:
 
 def clues(leaves: list[Leaf]) -> list[str]:
     """Sentences that hold for all leaves, the most telling first; at most two."""
-    wrong = [leaf for leaf in leaves if leaf.wrong]
+    wrong = [leaf for leaf in leaves if any(leaf.want[rank].numel() for rank in leaf.wrong)]
     found: list[str] = []
     for look in LOOKS:
         sentence = look(wrong) if wrong else None
@@ -48,9 +48,9 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(tp, got, want) of every wrong tensor."""
+    """(tp, got, want) of every wrong tensor in which something is due."""
     for leaf in leaves:
-        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong)
+        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong if leaf.want[rank].numel())
 
 
 def _zero(leaves: list[Leaf]) -> str | None:
@@ -90,7 +90,7 @@ def _partial(leaves: list[Leaf]) -> str | None:
     """The ranks' tensors, added, averaged or put side by side, are the right one."""
     if not all(leaf.tp > 1 and len(leaf.got) == leaf.tp and leaf.got[0].is_floating_point() for leaf in leaves):
         return None
-    if all(leaf.alike_in_shape for leaf in leaves):
+    if all(leaf.alike_in_shape and len({tensor.shape for tensor in leaf.want}) == 1 for leaf in leaves):
         if all(_equal(torch.stack(leaf.got).sum(0), want) for leaf in leaves for want in leaf.want):
             return "The sum of all ranks' results is the right one: each rank has a partial."
         if all(_equal(torch.stack(leaf.want).sum(0), got) for leaf in leaves for got in leaf.got):
@@ -105,8 +105,11 @@ def _partial(leaves: list[Leaf]) -> str | None:
 
 def _joins_to(shards: list[Tensor], whole: Tensor, dim: int) -> bool:
     """Whether the shards, side by side along dim, are the whole."""
-    shapes = {tuple(shard.shape) for shard in shards}
-    return len(shapes) == 1 and dim < shards[0].ndim == whole.ndim and _equal(torch.cat(shards, dim), whole)
+    shapes = {
+        (*shard.shape[:dim], *shard.shape[dim + 1 :]) for shard in shards
+    }  # other dims; along dim they may differ
+    fit = len(shapes) == 1 and all(dim < shard.ndim == whole.ndim for shard in shards)
+    return fit and _equal(torch.cat(shards, dim), whole)
 
 
 def _equal(got: Tensor, want: Tensor) -> bool:

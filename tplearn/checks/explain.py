@@ -16,6 +16,7 @@ from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
 SHOWN = 120  # characters of an argument
+NOT_SHOWN = ("seed", "groups", "inputs", "upstream")  # what an observer is given for itself, or a case's label says
 
 
 def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str:
@@ -142,7 +143,7 @@ def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
 
 def _called_with(exercise: Exercise, case: Case) -> str:
     """What the function was called with, where that can be read: numbers, words and sizes, not tensors alone."""
-    arguments = _arguments(exercise, case)
+    arguments = {name: value for name, value in _arguments(exercise, case).items() if name not in NOT_SHOWN}
     if not arguments or all(isinstance(value, Tensor | list | PerRank) for value in arguments.values()):
         return ""
     return "\nIt was called with " + ", ".join(f"{name} = {_short(value)}" for name, value in arguments.items()) + "."

@@ -9,9 +9,11 @@ from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
+from tplearn.ranks import CollectiveMismatch, Deadlock
 
 Seen = list[Observation]
-REPORTED = ("Deadlock", "CollectiveMismatch")  # a report says more than what the values elsewhere may show
+# A report says more than what the values elsewhere may show.
+REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -165,6 +167,11 @@ def _entry(value: object, names: tuple[str, ...]) -> object:
 
 
 def _pattern(failure: Failure) -> tuple:
-    """What each rank does in a report, without counts and shapes; of another error its type and its words."""
+    """What each rank does in a report, without counts and shapes; of another error its type and its words.
+
+    Of a mismatch only the ops: with several groups, chance decides which of them is reported.
+    """
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
+    if failure.kind == CollectiveMismatch.__name__:
+        return failure.kind, *sorted({op for _, op in doing})
     return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"\b\w+Backward\b", "Backward", failure.text))

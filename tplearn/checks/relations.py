@@ -93,7 +93,7 @@ def digits_shared(got: Tensor, want: Tensor) -> int | None:
 
 def place_of_right(got: Tensor, want: Tensor) -> str | None:
     """Which slices along one dim are right, where the others are all wrong: first ones, or last ones."""
-    if got.shape != want.shape or want.ndim < 1 or want.shape[0] < 2:
+    if got.shape != want.shape or want.ndim < 1 or want.shape[0] < 2 or not want.numel():
         return None
     for dim in range(want.ndim):
         wrong = wrong_entries(got, want).movedim(dim, 0).reshape(want.shape[dim], -1).any(1)
