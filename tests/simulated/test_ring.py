@@ -79,6 +79,13 @@ def test_a_wire_is_a_queue_and_copies() -> None:
     assert rows == [(0, "send", 1, 4, (0, 1))] * 2 + [(1, "recv", 0, 4, (0, 1))] * 2
 
 
+def test_the_wires_can_run_the_other_way() -> None:
+    ring = Ring(3, step=-1)
+    ring.send(0, 2, torch.tensor([7.0]))
+    assert ring.recv(0, 2).item() == 7.0
+    assert [(row.rank, row.op, row.peer) for row in ring.ledger.rows] == [(0, "send", 2), (2, "recv", 0)]
+
+
 def test_a_ring_can_write_into_a_given_ledger() -> None:
     ledger = Ledger()
     assert Ring(2, ledger).ledger is ledger
@@ -88,6 +95,11 @@ def test_a_ring_can_write_into_a_given_ledger() -> None:
     ("call", "text"),
     [
         (lambda: Ring(0), "world_size = 0 is not a number of ranks; sizes that work: 1, 2, 3, ..."),
+        (lambda: Ring(4, step=2), "step = 2 does not lead to a neighbour; steps that work: 1 and -1"),
+        (
+            lambda: Ring(4, step=-1).send(0, 1, torch.zeros(1)),
+            "send from rank 0 to rank 1: no such wire; in a ring of 4, rank 0 sends to rank 3 only",
+        ),
         (
             lambda: Ring(4).send(0, 2, torch.zeros(1)),
             "send from rank 0 to rank 2: no such wire; in a ring of 4, rank 0 sends to rank 1 only",

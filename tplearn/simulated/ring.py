@@ -14,14 +14,18 @@ class Ring:
     """Wires from rank r to rank (r + 1) mod world_size, and a ledger of what went over them.
 
     A wire is a queue: `recv` takes what was sent first. `send` copies, because two machines share no memory.
+    step = -1: the wires run the other way, from rank r to rank (r − 1) mod world_size.
     """
 
-    def __init__(self, world_size: int, ledger: Ledger | None = None) -> None:
+    def __init__(self, world_size: int, ledger: Ledger | None = None, step: int = 1) -> None:
         if world_size < 1:
             raise ValueError(f"world_size = {world_size} is not a number of ranks; sizes that work: 1, 2, 3, ...")
+        if step not in (1, -1):
+            raise ValueError(f"step = {step} does not lead to a neighbour; steps that work: 1 and -1")
         self.world_size = world_size
+        self.step = step
         self.ledger = Ledger() if ledger is None else ledger
-        self._wires: list[deque[Tensor]] = [deque() for _ in range(world_size)]  # _wires[r]: from r to r + 1
+        self._wires: list[deque[Tensor]] = [deque() for _ in range(world_size)]  # _wires[r]: from r to r + step
 
     @property
     def in_flight(self) -> int:
@@ -29,7 +33,7 @@ class Ring:
         return sum(map(len, self._wires))
 
     def send(self, src: int, dst: int, tensor: Tensor) -> None:
-        """Put a copy of `tensor` on the wire from `src` to its right neighbour `dst`. ValueError for any other pair."""
+        """Put a copy of `tensor` on the wire from `src` to its neighbour `dst`. ValueError for any other pair."""
         self._require_neighbours("send", src, dst)
         self._wires[src].append(tensor.clone())
         self.ledger.record(src, "send", tensor, group=self._group, peer=dst)
@@ -50,13 +54,13 @@ class Ring:
     def _require_neighbours(self, op: str, src: int, dst: int) -> None:
         require_rank("src", src, self.world_size)
         require_rank("dst", dst, self.world_size)
-        right = (src + 1) % self.world_size
+        neighbour = (src + self.step) % self.world_size
         if self.world_size == 1:
             raise ValueError(f"{op} from rank {src} to rank {dst}: a ring of 1 rank has no wires")
-        if dst != right:
+        if dst != neighbour:
             raise ValueError(
                 f"{op} from rank {src} to rank {dst}: no such wire; in a ring of {self.world_size}, "
-                f"rank {src} sends to rank {right} only"
+                f"rank {src} sends to rank {neighbour} only"
             )
 
 
