@@ -7,8 +7,8 @@ from torch import Generator, Tensor
 
 
 def randn(generator: Generator, *shape: int) -> Tensor:
-    """Normal float64 numbers of that shape."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    """Normal float64 numbers of that shape; a scalar where there is none."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def one_each(tp: int, generator: Generator, *shape: int) -> list[Tensor]:
