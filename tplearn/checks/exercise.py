@@ -26,8 +26,8 @@ class Case:
     label: str = ""
 
     def __str__(self) -> str:
-        """`tp = 2, kind = "each"`."""
-        return f"tp = {self.tp}" + (f", {self.label}" if self.label else "")
+        """`tp = 2 (kind = "each")`."""
+        return f"tp = {self.tp}" + (f" ({self.label})" if self.label else "")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.clues import Leaf, clues
+from tplearn.checks.clues import clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
 from tplearn.ranks.worker import PerRank
 
@@ -121,7 +122,10 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments of the call by name, where the observer hands them over as they are."""
+    """The arguments of the call by name: as the observer says, or where it hands them over as they are."""
+    given = getattr(exercise.observe, "arguments", None)
+    if given is not None:
+        return given(*case.args)
     observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
     if observer not in (forward, forward_and_gradient):
         return {}
