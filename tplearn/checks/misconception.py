@@ -21,7 +21,8 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     3. the same on more than one rank (one rank is often a special case of its own);
     4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way);
     5. the right values, by the same collectives, whatever their sizes;
-    6. the same failure: each rank stops in the same op; of refusals, the same sizes are refused.
+    6. the same failure: each rank stops in the same op; of refusals, the same sizes are refused;
+    7. the same wherever the mutant is wrong: one mistake of several.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -51,6 +52,7 @@ def _comparisons(
     ranks = [k for k in due if cases[k].tp > 1]
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
+    bills = [k for k in due if "ledger" in wrong[k]]
     fails = any(cases[k].tp > 1 for k in failing)  # on one rank alone there is often nobody to send to
 
     def everything(seen: Seen) -> bool:
@@ -70,12 +72,21 @@ def _comparisons(
         )
 
     def same_collectives(seen: Seen) -> bool:
-        bills = [k for k in due if "ledger" in wrong[k]]
         return all(same_values(seen[k], want[k]) for k in ranks) and all(
             "ledger" in wrong_aspects(exercise, seen[k], want[k])
             and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"])
             for k in bills
         )
+
+    def explains_values(seen: Seen) -> bool:
+        """Wherever the mutant is wrong the answer is, in the same way; it has more mistakes elsewhere."""
+        mine = [k for k in ranks if not same_values(seen[k], want[k])]
+        return bool(mine) and all(k not in failing and same_values(got[k], seen[k]) for k in mine)
+
+    def explains_bills(seen: Seen) -> bool:
+        mine = [k for k in ranks if "ledger" in wrong_aspects(exercise, seen[k], want[k])]
+        alike = (k in bills and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"]) for k in mine)
+        return bool(mine) and all(same_values(seen[k], want[k]) for k in ranks) and all(alike)
 
     def same_failure(seen: Seen) -> bool:
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
@@ -92,12 +103,16 @@ def _comparisons(
         for aspect in dict.fromkeys(aspect for k in due for aspect in values_wrong(wrong[k])):
             yield same_on([k for k in ranks if aspect in want[k]], aspect)
             break
-    elif not fails and any("ledger" in aspects for aspects in wrong):
+    elif not fails and bills:
         yield same_collectives
     elif not fails:
         yield refuses
     if failing:
         yield same_failure
+    if values:
+        yield explains_values
+    elif bills:
+        yield explains_bills
     if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
         yield same_refusals
 
