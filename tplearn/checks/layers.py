@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tplearn.checks.observe import changed_inputs, plain
+from tplearn.checks.observe import backpropagate, changed_inputs, plain
 
 
 def layer_on_ranks(
@@ -26,14 +26,24 @@ def layer_on_ranks(
             if parameter.ndim == 1:
                 parameter.mul_(20)
     leaves = [x.clone().requires_grad_() if x.is_floating_point() else x.clone() for x in inputs]
-    output = layer(*[x.clone() if x.requires_grad else x for x in leaves])
-    seen |= {"forward": plain(output)} | changed_inputs((plain(list(inputs)), {}), (plain(leaves), {}))
-    if not isinstance(output, Tensor) or output.shape != upstream.shape or not output.requires_grad:
+    given = [x.clone() for x in leaves]  # no leaves: a change in place then shows in the values, not as an error
+    output = layer(*given)
+    seen |= {"forward": plain(output)} | changed_inputs((plain(list(inputs)), {}), (plain(given), {}))
+    if not isinstance(output, Tensor) or not output.requires_grad:
         return seen | {"gradient": "nothing to back-propagate"}
-    output.backward(upstream.clone())
+    if output.shape != upstream.shape:  # other ranks may have the right shape, and wait for this one's backward pass
+        return seen | backpropagate([output], [torch.zeros_like(output)]) | {"gradient": "nothing to back-propagate"}
+    seen |= backpropagate([output], [upstream.clone()])
     return seen | {
         "gradient": {
-            "inputs": [plain(x.grad) for x in leaves],
-            "parameters": {name: plain(p.grad) for name, p in layer.named_parameters()},
+            "inputs": [_gradient(x) for x in leaves],
+            "parameters": {name: _gradient(p) for name, p in layer.named_parameters()},
         }
     }
+
+
+def _gradient(leaf: Tensor) -> Tensor | None:
+    """Zeros where nothing came back; None where nothing can, as for the ids of words."""
+    if not leaf.is_floating_point():
+        return None
+    return plain(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad)

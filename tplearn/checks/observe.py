@@ -5,7 +5,8 @@ An observer is a function (fn, *args, **kwargs) -> {aspect: value}; values are n
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,11 @@ from tplearn.ranks.ledger import Ledger
 Observation = dict[str, Any]  # aspect -> value, or {"error": Failure}
 Observer = Callable[..., Observation]
 UPSTREAM_SEED = 20_231
+UNREGISTERED = "an autograd kernel was not registered"  # how torch says that it does not know an op's gradient
+UNKNOWN = (
+    "the gradient passed through a collective that autograd does not know, such as dist.all_reduce, as if nothing had "
+    "been sent there. torch warns of it (pytorch/pytorch#121587). A collective with a gradient is an autograd Function."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def forward_and_gradient(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> d
         generator = torch.Generator().manual_seed(UPSTREAM_SEED)
         upstream = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in outputs]
         try:
-            torch.autograd.backward(outputs, upstream)
+            seen |= backpropagate(outputs, upstream)
         except RuntimeError:
             if "inputs" not in seen:
                 raise
@@ -67,6 +73,14 @@ def forward_and_gradient(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> d
         of_args, of_kwargs = _in_structure((args, kwargs), gradients)
         return seen | {"gradient": plain([*of_args, *([of_kwargs] if kwargs else [])])}
     return seen | {"gradient": "nothing to back-propagate: the result is cut off from the arguments"}
+
+
+def backpropagate(outputs: Sequence[Tensor], upstream: Sequence[Tensor]) -> dict[str, Any]:
+    """Run the backward pass; {"warning": a sentence} where it went through a collective that autograd does not know."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.autograd.backward(outputs, upstream)
+    return {"warning": UNKNOWN} if any(UNREGISTERED in str(warning.message) for warning in caught) else {}
 
 
 def plain(value: Any, depth: int = 0) -> Any:
