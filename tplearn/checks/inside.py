@@ -52,6 +52,7 @@ class OnRank:
         """By answer, then by case."""
         # A verdict is the same text everywhere; torch's warnings name files of this machine.
         warnings.simplefilter("ignore")
+        torch.set_num_threads(1)  # these tensors are small: a second thread would cost more than it brings
         return [[self._one(answer, case) for case in cases] for answer in self.answers]
 
     def _one(self, answer: Answer, case: Case) -> Observation:
