@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "checks", "grading", "commands")
+FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course", "page", "checks")
+FLOORS += ("grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -71,7 +72,10 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("imports", "heavy"),
     [
-        ("import tplearn.cli, tplearn.lab, tplearn.forkserver", ("torch", "numpy")),
+        (
+            "import tplearn.cli, tplearn.lab, tplearn.page, tplearn.forkserver",
+            ("torch", "numpy", "IPython", "nbformat"),
+        ),
         ("from tplearn import run_ranks", ("matplotlib", "ipywidgets", "IPython", "jax")),
     ],
 )
@@ -131,9 +135,10 @@ def test_a_stored_notebook_is_clean(path: Path) -> None:
         source = "".join(cell["source"])
         where = f"code cell {number}: {source[:60]!r}"
         assert source.strip(), f"{where} is empty"
+        assert "NBVAL" not in source, f"{where}: what nbval is told belongs into the cell's tags"
         if not made_for_the_reader:
             assert cell["execution_count"] == number, f"{where} was not run in order from a fresh kernel"
-        elif "NBVAL_CHECK_OUTPUT" in source:
+        elif "nbval-check-output" in cell["metadata"].get("tags", []):
             assert cell["execution_count"], f"{where}: without an execution count nbval skips the check"
         for output in cell["outputs"]:
             assert output.get("name") != "stderr", f"{where} wrote to stderr: {output_text(output)[:200]}"

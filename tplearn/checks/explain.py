@@ -12,7 +12,7 @@ from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
-from tplearn.ranks.worker import PerRank
+from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
 SHOWN = 120  # characters of an argument
