@@ -9,6 +9,7 @@ from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
+from tplearn.ranks import CollectiveMismatch
 
 Seen = list[Observation]
 
@@ -28,7 +29,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))
     failed = [k for k, seen in enumerate(got) if "error" in seen and "error" not in want[k]]
-    tried = list(_mutants_seen(exercise, cases, failed))
+    tried = list(_mutants_seen(exercise, cases, got, failed))
     for alike in _comparisons(exercise, cases, got, want, wrong):
         for mutant, seen in tried:
             if alike(seen):
@@ -36,12 +37,18 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     return None
 
 
-def _mutants_seen(exercise: Exercise, cases: list[Case], failed: list[int]) -> Iterator[tuple[Mutant, Seen]]:
+def _mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, failed: list[int]) -> Iterator[tuple[Mutant, Seen]]:
     """Every mutant with its observations. Those that need a run of their own only where the answer failed too."""
     together = [mutant for mutant in exercise.mutants if not mutant.alone]
     yield from zip(together, observe_trusted(exercise, [mutant.answer for mutant in together], cases), strict=True)
     for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
-        yield mutant, observe(exercise, mutant.answer, cases)[0]
+        seen: Seen = [{}] * len(cases)
+        for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
+            (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
+            if _pattern(seen[k].get("error")) != _pattern(got[k]["error"]):
+                break
+        else:
+            yield mutant, seen
 
 
 def _comparisons(
@@ -134,7 +141,12 @@ def _kind(seen: Observation) -> str:
     return seen["error"].kind if "error" in seen else ""
 
 
-def _pattern(failure: Failure) -> tuple:
+def _pattern(failure: Failure | None) -> tuple:
     """What each rank does in a report, without counts and shapes; of another error its type and its words."""
+    if failure is None:
+        return ()
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
-    return (failure.kind, *doing) if doing else (failure.kind, failure.text)
+    if failure.kind == CollectiveMismatch.__name__:  # told at once: some ranks may not have come yet
+        reason = failure.text.splitlines()[0].rpartition(":")[2]
+        return (failure.kind, reason, *sorted({op for _, op in doing}))
+    return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"0x[0-9a-f]+|\d{4,}", "…", failure.text))

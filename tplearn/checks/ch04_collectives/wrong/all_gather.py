@@ -67,37 +67,36 @@ MUTANTS = (
     Mutant(
         "the page's direction",
         _the_pages_direction,
-        "You send to rank r + 1, as on the page. This ring runs the other way: rank r can send to rank r − 1 only, "
-        "and gets what rank r + 1 sent. (With two ranks both are the same.)",
+        "You send to rank r + 1, as on the page. This ring runs the other way: rank r can send to rank r − 1 only, and "
+        "gets what rank r + 1 sent. (With two ranks both are the same.)",
         "the wires, and then every index: chunks now arrive from the right.",
     ),
     Mutant(
         "the page's indices",
         _the_pages_indices,
-        "The chunks lie in the wrong places. The wires run to the left, so what arrives at rank r in step s is chunk "
-        "r + 1 + s, and you took it for chunk r − 1 − s.",
+        "The chunks lie in the wrong places. The wires run to the left, so what arrives at rank r in step s is chunk r "
+        "+ 1 + s, and you took it for chunk r − 1 − s.",
         "the sign of s in both indices.",
     ),
     Mutant(
         "always its own chunk",
         lambda chunks, ring: _filled(chunks, ring, ring.world_size - 1, only_own=True),
-        "Right on two ranks, wrong from three on: each rank sent its own chunk again and again, and its left "
-        "neighbour never got the chunks of the ranks further right. A ring only works if everybody passes on what "
-        "came in.",
+        "Right on two ranks, wrong from three on: each rank sent its own chunk again and again, and its left neighbour "
+        "never got the chunks of the ranks further right. A ring only works if everybody passes on what came in.",
         "what rank r sends at step 1: the chunk that it received at step 0.",
     ),
     Mutant(
         "order of arrival",
         _by_arrival,
-        "All chunks are there, in the order in which they arrived: own first, then the right neighbour's. So "
-        "every rank holds another order. The result is defined by rank: chunk 0 first, on all ranks.",
+        "All chunks are there, in the order in which they arrived: own first, then the right neighbour's. So every "
+        "rank holds another order. The result is defined by rank: chunk 0 first, on all ranks.",
         "torch.cat: sort by the index of the chunk, not by time.",
     ),
     Mutant(
         "newest in front",
         lambda chunks, ring: _by_arrival(chunks, ring, turn=-1),
-        "All chunks are there, the newest in front and your own last, so every rank holds another order. The "
-        "result is defined by rank: chunk 0 first, on all ranks.",
+        "All chunks are there, the newest in front and your own last, so every rank holds another order. The result is "
+        "defined by rank: chunk 0 first, on all ranks.",
         "torch.cat: sort by the index of the chunk, not by time.",
     ),
     Mutant(
@@ -130,15 +129,15 @@ MUTANTS = (
     Mutant(
         "one step too few",
         lambda chunks, ring: _filled(chunks, ring, max(ring.world_size - 2, 0)),
-        "The last chunk is missing on every rank, the left neighbour's, which has the longest way. Chunks need "
-        "p − 1 steps to reach everybody.",
+        "The last chunk is missing on every rank, the left neighbour's, which has the longest way. Chunks need p − 1 "
+        "steps to reach everybody.",
         "the loop over steps: range(p - 1).",
     ),
     Mutant(
         "nothing gathered",
         lambda chunks, ring: _filled(chunks, ring, 0),
-        "Each rank has its own chunk in the right place and zeros elsewhere. Nothing has come in from the other "
-        "ranks: the p − 1 steps are missing.",
+        "Each rank has its own chunk in the right place and zeros elsewhere. Nothing has come in from the other ranks: "
+        "the p − 1 steps are missing.",
         "what ring.send and ring.recv are for.",
     ),
     Mutant(
@@ -150,8 +149,8 @@ MUTANTS = (
     Mutant(
         "equal lengths",
         _equal_lengths,
-        "You give each chunk as much room as the rank's own chunk takes. Chunks may have different lengths here, "
-        "and one may be empty: rank r knows the length of a chunk when it arrives.",
+        "You give each chunk as much room as the rank's own chunk takes. Chunks may have different lengths here, and "
+        "one may be empty: rank r knows the length of a chunk when it arrives.",
         "keep the chunks in a list or dict by index, and torch.cat them at the end.",
     ),
 )

@@ -56,8 +56,8 @@ MUTANTS = (
     Mutant(
         "the full length in every step",
         _full_length,
-        "Your numbers are right, but every step sent the full length, also the places where nothing had arrived "
-        "yet: p times the budget. The neighbour lacks one chunk at each step: send that one.",
+        "Your numbers are right, but every step sent the full length, also the places where nothing had arrived yet: p "
+        "times the budget. The neighbour lacks one chunk at each step: send that one.",
         "the length of what you send: one chunk.",
     ),
     Mutant(

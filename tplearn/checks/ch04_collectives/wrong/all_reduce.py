@@ -54,46 +54,45 @@ MUTANTS = (
     Mutant(
         "all to rank 0 and back",
         total_to_rank_0_and_back,
-        "Your numbers are right, and over budget from three ranks on. A running total of whole tensors went from "
-        "rank to rank and came back: ranks in between sent 2 whole tensors where 2 (p − 1)/p do, and at every "
-        "moment all but one of them were idle.",
+        "Your numbers are right, and over budget from three ranks on. A running total of whole tensors went from rank "
+        "to rank and came back: ranks in between sent 2 whole tensors where 2 (p − 1)/p do, and at every moment all "
+        "but one of them were idle.",
         "the length of what you send: a chunk of 1/p. Then everybody can send at once.",
     ),
     Mutant(
         "whole tensors round the ring",
         whole_tensors_round,
-        "Your numbers are right, but the cost grows with p: every whole tensor visited every rank, (p − 1) · n "
-        "bytes each. Add before you pass on, and pass on one chunk at a time: then each rank sends less than "
-        "2 · n, for any p.",
+        "Your numbers are right, but the cost grows with p: every whole tensor visited every rank, (p − 1) · n bytes "
+        "each. Add before you pass on, and pass on one chunk at a time: then each rank sends less than 2 · n, for any "
+        "p.",
         "reduce-scatter first, all-gather second.",
     ),
     Mutant(
         "all-gather forgotten",
         in_shape(_only_reduce_scatter),
-        "On rank r, chunk r is right and the others are half-finished sums. You stopped after the "
-        "reduce-scatter. The p − 1 steps of the all-gather are missing: they carry the finished chunks to "
-        "everybody.",
+        "On rank r, chunk r is right and the others are half-finished sums. You stopped after the reduce-scatter. The "
+        "p − 1 steps of the all-gather are missing: they carry the finished chunks to everybody.",
         "the second phase.",
     ),
     Mutant(
         "chunks among zeros",
         in_shape(_chunks_among_zeros),
-        "On rank r, chunk r is right and the others are zero. The reduce-scatter is done and the p − 1 steps of "
-        "the all-gather are missing: they carry the finished chunks to everybody.",
+        "On rank r, chunk r is right and the others are zero. The reduce-scatter is done and the p − 1 steps of the "
+        "all-gather are missing: they carry the finished chunks to everybody.",
         "the second phase.",
     ),
     Mutant(
         "added in both rounds",
         in_shape(_added_inall_reduce_rounds),
-        "In the second round a chunk that arrives is finished. You added it to your own, so some partials are "
-        "counted twice. It has to take the other's place.",
+        "In the second round a chunk that arrives is finished. You added it to your own, so some partials are counted "
+        "twice. It has to take the other's place.",
         "the second p − 1 steps: replace, do not add.",
     ),
     Mutant(
         "gathered without a sum",
         in_shape(_gathered_without_sum),
-        "Every rank has the same numbers, and chunk r of them is rank r's alone: you gathered chunks that nobody "
-        "had added up.",
+        "Every rank has the same numbers, and chunk r of them is rank r's alone: you gathered chunks that nobody had "
+        "added up.",
         "the first phase: reduce-scatter, then gather what it gives.",
     ),
     Mutant(
@@ -119,8 +118,8 @@ MUTANTS = (
     Mutant(
         "mean for sum",
         lambda tensors, ring: [total / ring.world_size for total in in_shape(all_reduce)(tensors, ring)],
-        "Your result is the right one divided by tp. A mean is right for gradients of data-parallel replicas. "
-        "Here the ranks hold partials of one tensor: they are added.",
+        "Your result is the right one divided by tp. A mean is right for gradients of data-parallel replicas. Here the "
+        "ranks hold partials of one tensor: they are added.",
         "a division by p that does not belong there.",
     ),
     Mutant(

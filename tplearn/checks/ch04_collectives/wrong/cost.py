@@ -32,15 +32,15 @@ MUTANTS = (
     Mutant(
         "one phase for all",
         _with(all_reduce=COSTS["all_gather"]),
-        "Your all-reduce has one phase. It is a reduce-scatter and then an all-gather, so it sends twice as much "
-        "as either.",
+        "Your all-reduce has one phase. It is a reduce-scatter and then an all-gather, so it sends twice as much as "
+        "either.",
         "all_reduce: a factor 2.",
     ),
     Mutant(
         "two phases for all",
         _with(reduce_scatter=COSTS["all_reduce"], all_gather=COSTS["all_reduce"]),
-        "You count two phases for every op of the ring. A reduce-scatter or an all-gather is one; only the "
-        "all-reduce has both.",
+        "You count two phases for every op of the ring. A reduce-scatter or an all-gather is one; only the all-reduce "
+        "has both.",
         "reduce_scatter and all_gather: no factor 2.",
     ),
     Mutant(
@@ -60,16 +60,15 @@ MUTANTS = (
     Mutant(
         "all-to-all sends its whole shard",
         _with(all_to_all=lambda n, p: n / p),
-        "Your all-to-all sends the whole shard away. One block of p stays: the one that is for the rank itself. "
-        "Look at p = 1, where nobody is there to receive anything.",
+        "Your all-to-all sends the whole shard away. One block of p stays: the one that is for the rank itself. Look "
+        "at p = 1, where nobody is there to receive anything.",
         "all_to_all: p − 1 of p blocks.",
     ),
     Mutant(
         "all-gather: n is a shard",
         _with(all_gather=_handed_over),
-        "Your all-gather takes n_bytes for one rank's shard. Here n_bytes is the whole tensor, for every op. "
-        "Libraries differ on this, so read which size a table of costs means: the ledger's bytes are the "
-        "shard's.",
+        "Your all-gather takes n_bytes for one rank's shard. Here n_bytes is the whole tensor, for every op. Libraries "
+        "differ on this, so read which size a table of costs means: the ledger's bytes are the shard's.",
         "all_gather: a shard has n_bytes / p.",
     ),
     Mutant(
@@ -124,8 +123,8 @@ MUTANTS = (
     Mutant(
         "all ranks together, for every op",
         _rule(lambda cost, n, p: cost * p),
-        "Every one of your numbers is p times too large: the bytes of all ranks together. Asked for is what one "
-        "rank sends.",
+        "Every one of your numbers is p times too large: the bytes of all ranks together. Asked for is what one rank "
+        "sends.",
         "divide by p.",
     ),
     Mutant(
@@ -149,15 +148,15 @@ MUTANTS = (
     Mutant(
         "rounded down",
         _rule(lambda cost, n, p: math.floor(cost)),
-        "Your results are the right ones, rounded down. The formula may give fractions: 10 bytes on 4 ranks are "
-        "7.5 for a reduce-scatter.",
+        "Your results are the right ones, rounded down. The formula may give fractions: 10 bytes on 4 ranks are 7.5 "
+        "for a reduce-scatter.",
         "a // or int() that drops the fraction.",
     ),
     Mutant(
         "rounded up",
         _rule(lambda cost, n, p: math.ceil(cost)),
-        "Your results are the right ones, rounded up. The formula may give fractions: 10 bytes on 4 ranks are 7.5 "
-        "for a reduce-scatter.",
+        "Your results are the right ones, rounded up. The formula may give fractions: 10 bytes on 4 ranks are 7.5 for "
+        "a reduce-scatter.",
         "a ceil or a rounding that is not asked for.",
     ),
     Mutant(

@@ -66,15 +66,15 @@ MUTANTS = (
     Mutant(
         "remainder left alone",
         _remainder_dropped,
-        "Right where p divides the size. Where it does not, n // p numbers for each chunk leave a remainder "
-        "that was never summed: the last n mod p numbers are each rank's own.",
+        "Right where p divides the size. Where it does not, n // p numbers for each chunk leave a remainder that was "
+        "never summed: the last n mod p numbers are each rank's own.",
         "pad with zeros to a multiple of p before, cut the padding off after.",
     ),
     Mutant(
         "remainder cut off",
         _cut_short,
-        "n // p numbers for each chunk leave a remainder, and your result ends before it: the last n mod p numbers "
-        "are missing, and with them the tensor's shape.",
+        "n // p numbers for each chunk leave a remainder, and your result ends before it: the last n mod p numbers are "
+        "missing, and with them the tensor's shape.",
         "pad with zeros to a multiple of p before, cut the padding off after, then reshape.",
     ),
     Mutant(
@@ -93,8 +93,8 @@ MUTANTS = (
     Mutant(
         "one chunk of padding too many",
         in_shape(all_reduce, lambda n, p: p - n % p),
-        "Your numbers are right, and over budget where p divides n: p − n % p is then p, not 0, so every chunk "
-        "carries one zero more than it must.",
+        "Your numbers are right, and over budget where p divides n: p − n % p is then p, not 0, so every chunk carries "
+        "one zero more than it must.",
         "-n % p is what is missing to a multiple of p; 0 where nothing is missing.",
     ),
     Mutant(

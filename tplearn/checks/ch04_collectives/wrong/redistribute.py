@@ -32,44 +32,43 @@ MUTANTS = (
     Mutant(
         "all-reduce, then cut",
         instead(TO_SHARD, lambda xs, a, b, ledger: own_cuts(all_reduce(xs, ledger), b.dim)),
-        "Right numbers, twice the bytes. From Partial to Shard you gave every rank the whole sum, and each threw "
-        "away all but its shard. That is a reduce-scatter and an all-gather whose result nobody wanted.",
+        "Right numbers, twice the bytes. From Partial to Shard you gave every rank the whole sum, and each threw away "
+        "all but its shard. That is a reduce-scatter and an all-gather whose result nobody wanted.",
         "the ledger of Partial() to Shard(dim): one reduce_scatter.",
     ),
     Mutant(
         "all-gather, then cut",
         instead(MOVE, lambda xs, a, b, ledger: own_cuts(all_gather(xs, a.dim, ledger), b.dim)),
-        "Right numbers, p times the bytes. From one Shard to another you gave every rank the whole tensor, and "
-        "each threw away all but its new shard. An all-to-all sends every number once, to the rank that keeps it.",
+        "Right numbers, p times the bytes. From one Shard to another you gave every rank the whole tensor, and each "
+        "threw away all but its new shard. An all-to-all sends every number once, to the rank that keeps it.",
         "the ledger of Shard(a) to Shard(b): one all_to_all.",
     ),
     Mutant(
         "copies are no partials",
         instead(SPREAD, lambda xs, a, b, ledger: [x.clone() for x in xs]),
-        "From Replicate to Partial you left the copies as they were. Partial means that the ranks' tensors are "
-        "added, and tp copies add up to tp times the right one. This is how a row-parallel bias is counted tp "
-        "times.",
+        "From Replicate to Partial you left the copies as they were. Partial means that the ranks' tensors are added, "
+        "and tp copies add up to tp times the right one. This is how a row-parallel bias is counted tp times.",
         "one rank keeps the tensor, the others hold zeros.",
     ),
     Mutant(
         "a shard each, one below the other",
         instead(SPREAD, lambda xs, a, b, ledger: own_cuts(xs, 0)),
-        "From Replicate to Partial you cut shards. A partial has the full shape; the numbers that a rank does not "
-        "keep are zeros in it.",
+        "From Replicate to Partial you cut shards. A partial has the full shape; the numbers that a rank does not keep "
+        "are zeros in it.",
         "the shape of what rank r returns: that of the whole tensor.",
     ),
     Mutant(
         "gather where a sum is due",
         instead(TO_REPLICATE, lambda xs, a, b, ledger: all_gather(xs, 0, ledger)),
-        "From Partial to Replicate you put the partials one below the other: tp times too many rows. Partials have "
-        "the full shape already, so they are added. Only shards go side by side.",
+        "From Partial to Replicate you put the partials one below the other: tp times too many rows. Partials have the "
+        "full shape already, so they are added. Only shards go side by side.",
         "unshard of Partial() is a sum.",
     ),
     Mutant(
         "a sum where a gather is due",
         instead(GATHER, lambda xs, a, b, ledger: all_reduce(xs, ledger)),
-        "From Shard to Replicate you added the shards up. Each holds other numbers of the tensor: they go side by "
-        "side along the state's dim.",
+        "From Shard to Replicate you added the shards up. Each holds other numbers of the tensor: they go side by side "
+        "along the state's dim.",
         "Shard(dim) to Replicate(): all_gather.",
     ),
     Mutant(
@@ -115,8 +114,8 @@ MUTANTS = (
     Mutant(
         "a shard of a partial",
         instead(TO_SHARD, lambda xs, a, b, ledger: own_cuts(xs, b.dim)),
-        "From Partial to Shard each rank cut a shard out of its own partial, and the other ranks' partials were "
-        "lost. A cut is enough when every rank holds the whole tensor. Partials must be added first.",
+        "From Partial to Shard each rank cut a shard out of its own partial, and the other ranks' partials were lost. "
+        "A cut is enough when every rank holds the whole tensor. Partials must be added first.",
         "Partial() to Shard(dim): reduce_scatter.",
     ),
     Mutant(
@@ -128,9 +127,9 @@ MUTANTS = (
     Mutant(
         "joined without messages",
         instead(TO_REPLICATE, lambda xs, a, b, ledger: [unshard(xs, a).clone() for _ in xs]),
-        "From Partial to Replicate the numbers are right and the ledger is empty: either you added the list "
-        "yourself, or the collective was not given the ledger. On real ranks nobody can read another rank's "
-        "tensor: only a collective brings it over, and the ledger counts it.",
+        "From Partial to Replicate the numbers are right and the ledger is empty: either you added the list yourself, "
+        "or the collective was not given the ledger. On real ranks nobody can read another rank's tensor: only a "
+        "collective brings it over, and the ledger counts it.",
         "all_reduce(shards, ledger).",
     ),
     Mutant(

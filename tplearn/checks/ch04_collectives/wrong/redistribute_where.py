@@ -20,8 +20,8 @@ MUTANTS = (
     Mutant(
         "gathered along dim 0",
         instead(GATHER, lambda xs, a, b, ledger: all_gather(xs, 0, ledger)),
-        "You gather along dim 0 whatever the state says. For Shard(0) that is right. For other dims the shards "
-        "belong side by side along that dim.",
+        "You gather along dim 0 whatever the state says. For Shard(0) that is right. For other dims the shards belong "
+        "side by side along that dim.",
         "source.dim: a Shard knows where it was cut.",
     ),
     Mutant(
@@ -61,15 +61,15 @@ MUTANTS = (
     Mutant(
         "rank 0's copy, cut for all",
         instead(FROM_REPLICATE, lambda xs, a, b, ledger: split(xs[0], len(xs), b.dim)),
-        "The numbers are right, but every rank's shard comes from rank 0's copy, and no message brought it over. "
-        "Each rank has a copy of its own: rank r cuts that one.",
+        "The numbers are right, but every rank's shard comes from rank 0's copy, and no message brought it over. Each "
+        "rank has a copy of its own: rank r cuts that one.",
         "split(shards[rank], ...)[rank], for each rank.",
     ),
     Mutant(
         "all-to-all the wrong way round",
         instead(MOVE, lambda xs, a, b, ledger: convert(xs, b, a, ledger)),
-        "From one Shard to another the two dims have changed places. The shards are cut along the target's dim, "
-        "and what arrives is joined along the source's.",
+        "From one Shard to another the two dims have changed places. The shards are cut along the target's dim, and "
+        "what arrives is joined along the source's.",
         "all_to_all(shards, split_dim, concat_dim): which is which.",
     ),
 )

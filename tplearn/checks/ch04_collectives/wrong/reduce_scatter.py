@@ -71,15 +71,15 @@ MUTANTS = (
     Mutant(
         "the page's direction",
         to_the_right,
-        "You send to rank r + 1, as on the page. This ring runs the other way: rank r can send to rank r − 1 only, "
-        "and gets what rank r + 1 sent. (With two ranks both are the same.)",
+        "You send to rank r + 1, as on the page. This ring runs the other way: rank r can send to rank r − 1 only, and "
+        "gets what rank r + 1 sent. (With two ranks both are the same.)",
         "the wires, and then every index: it must follow the chunks' new way.",
     ),
     Mutant(
         "the page's indices, its own chunk first",
         lambda tensors, ring: _after(tensors, ring, first=0, turn=-1),
-        "You send chunk r first, then r − 1, r − 2 and so on, while the wires run to the left. A chunk that moves "
-        "left is met again at a higher index: rank r gets it from rank r + 1.",
+        "You send chunk r first, then r − 1, r − 2 and so on, while the wires run to the left. A chunk that moves left "
+        "is met again at a higher index: rank r gets it from rank r + 1.",
         "the sign of s in the index: + s where the page has − s.",
     ),
     Mutant(
@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         "chunk r starts at home, its neighbour's is returned",
         lambda tensors, ring: _after(tensors, ring, own=-1, first=0),
-        "Your chunks are summed correctly, but each sits on the wrong rank: rank r ended with chunk r − 1. A "
-        "rank that sends its own chunk r first sees it finished at its right neighbour. Here rank r ends with r.",
+        "Your chunks are summed correctly, but each sits on the wrong rank: rank r ended with chunk r − 1. A rank that "
+        "sends its own chunk r first sees it finished at its right neighbour. Here rank r ends with r.",
         "the chunk that rank r sends first: r + 1, so that chunk r arrives last.",
     ),
     Mutant(
@@ -129,15 +129,15 @@ MUTANTS = (
     Mutant(
         "nothing sent",
         lambda tensors, ring: _after(tensors, ring, steps=0),
-        "Rank r returns chunk r of its own tensor: nobody else's partial is in it. Chunk r comes home in the last "
-        "of the p − 1 steps, so one step too few has the same effect as no step at all.",
+        "Rank r returns chunk r of its own tensor: nobody else's partial is in it. Chunk r comes home in the last of "
+        "the p − 1 steps, so one step too few has the same effect as no step at all.",
         "the loop over steps: range(p - 1).",
     ),
     Mutant(
         "replaced, not added",
         lambda tensors, ring: _after(tensors, ring, add=False),
-        "Each rank stored what arrived in place of its own chunk. So rank r ended with one other rank's chunk, "
-        "not with a sum. What arrives is a running sum, and your own chunk must join it.",
+        "Each rank stored what arrived in place of its own chunk. So rank r ended with one other rank's chunk, not "
+        "with a sum. What arrives is a running sum, and your own chunk must join it.",
         "the line after recv: own chunk + what arrived.",
     ),
     Mutant(
@@ -150,8 +150,8 @@ MUTANTS = (
     Mutant(
         "whole buffers returned",
         lambda tensors, ring: [torch.cat(mine) for mine in _buffers(tensors, ring)],
-        "You return all p chunks of each rank. Only chunk r is finished on rank r; the others are sums that were "
-        "still on their way. A reduce-scatter gives rank r its one chunk, n / p numbers.",
+        "You return all p chunks of each rank. Only chunk r is finished on rank r; the others are sums that were still "
+        "on their way. A reduce-scatter gives rank r its one chunk, n / p numbers.",
         "the return: chunk r alone.",
     ),
     Mutant(
@@ -173,9 +173,9 @@ MUTANTS = (
         lambda tensors, ring: [
             total.chunk(ring.world_size)[rank] for rank, total in enumerate(total_to_rank_0_and_back(tensors, ring))
         ],
-        "Your numbers are right, and too many bytes paid for them. A running total of whole tensors went from rank "
-        "to rank and came back, so some rank put up to two whole tensors on its wire, while the others waited. "
-        "The budget is (p − 1)/p of one tensor.",
+        "Your numbers are right, and too many bytes paid for them. A running total of whole tensors went from rank to "
+        "rank and came back, so some rank put up to two whole tensors on its wire, while the others waited. The budget "
+        "is (p − 1)/p of one tensor.",
         "the length of what you send: one chunk, never the whole tensor.",
     ),
     Mutant(
