@@ -129,7 +129,7 @@ def open_notebook(tab: Page, server: Server, notebook: str) -> None:
     tab.wait_for_timeout(2000)
 
 
-def run_all(tab: Page, seconds: float = 120) -> None:
+def run_all(tab: Page, seconds: float = 300) -> None:
     """Run > Run All Cells, then waits until every code cell has a count. AssertionError names what is left."""
     _click_run_all(tab)
     waiting = tab.locator(".jp-CodeCell .jp-InputPrompt").filter(has_not_text=re.compile(r"\[\d+\]"))

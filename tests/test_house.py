@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tplearn.course.places import HERE
+
 ROOT = Path(__file__).parent.parent
 # Lowest first.
 FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course", "page", "checks")
@@ -20,13 +22,14 @@ NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for p
 
 
 def project_files() -> list[Path]:
-    """Every text file that git keeps or would keep; without git, every file outside hidden folders."""
+    """Every text file that git keeps or would keep; without git, every file outside hidden folders and my-course."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode == 0:
         paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     else:
-        paths = [p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)]
+        parts = {p: p.relative_to(ROOT).parts for p in ROOT.rglob("*")}
+        paths = [p for p in parts if parts[p][0] != HERE and not any(part.startswith(".") for part in parts[p])]
     return sorted(p for p in paths if p.is_file() and p.suffix in TEXT_ENDINGS)
 
 
@@ -38,6 +41,12 @@ def floor_of(module: str) -> int:
     return FLOORS.index(parts[1]) if parts[1] in FLOORS else len(FLOORS)
 
 
+def is_module(name: str) -> bool:
+    """Whether tplearn.x.y is a file or a folder, and no name inside one."""
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_name(path.name + ".py").is_file()
+
+
 def imported_modules(path: Path) -> set[str]:
     """Every tplearn module that a file imports, also inside functions."""
     found: set[str] = set()
@@ -46,7 +55,7 @@ def imported_modules(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {name if (ROOT / name.replace(".", "/")).exists() else node.module for name in inside}
+            found |= {name if is_module(name) else node.module for name in inside}
     return {name for name in found if name.split(".")[0] == "tplearn"}
 
 
@@ -64,6 +73,8 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     source = tmp_path / "sample.py"
     source.write_text("import os\ndef f():\n    from tplearn.show.style import INK\n    import tplearn.ranks.ledger\n")
     assert imported_modules(source) == {"tplearn.show.style", "tplearn.ranks.ledger"}
+    source.write_text("from tplearn import cli, run_ranks\nfrom tplearn.ranks import ledger\n")
+    assert imported_modules(source) == {"tplearn.cli", "tplearn", "tplearn.ranks.ledger"}, "also the roof, from below"
     assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks")
     assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver")
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")

@@ -1,10 +1,11 @@
 """Folds the answers to predictions in stored pages: `%load_ext tplearn.page`, and `# predicted` on a cell's first line.
 
 A marked cell answers the prediction above it. Where a program runs the notebook (nbclient, nbval), what the cell shows
-is stored as one output that a click opens: an HTML <details>, which JupyterLab, VS Code and GitHub all draw. Where a
-person runs it, the cell is like any other: JupyterLab and VS Code send a cell's id along, programs do not.
+is stored as one output that a click opens: an HTML <details>, like the answers in the text. Where a person runs it, the
+cell is like any other: JupyterLab and VS Code send a cell's id along, programs do not.
 """
 
+import base64
 import html
 import io
 import sys
@@ -37,6 +38,7 @@ class Page:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.holds = False
+        self.stdout, self.printed = sys.stdout, io.StringIO()
         self.shown: list[str | dict[str, str]] = []  # in order: printed text, or one display's data by MIME type
         self.show_error = shell._showtraceback
         shell._showtraceback = self.error
@@ -47,8 +49,8 @@ class Page:
         """Before a cell runs."""
         if cell.cell_id is None and is_predicted(cell.raw_cell):
             self.holds, self.shown = True, []
-            self.stdout, sys.stdout = sys.stdout, io.StringIO()
-            self.printed = sys.stdout
+            self.stdout, self.printed = sys.stdout, io.StringIO()
+            sys.stdout = self.printed
             for publisher in (self.shell.displayhook, self.shell.display_pub):
                 publisher.register_hook(self.take)
 
@@ -61,6 +63,7 @@ class Page:
         return None
 
     def take_printed(self) -> None:
+        """What was printed up to here stands before what comes next."""
         if text := self.printed.getvalue():
             self.shown.append(text)
             self.printed.seek(0)
@@ -99,12 +102,20 @@ def folded(shown: list[str | dict[str, str]]) -> dict[str, str]:
     text, parts = "", []
     for each in shown:
         data = each if isinstance(each, dict) else {"text/plain": each.removesuffix("\n")}
-        plain = data.get("text/plain", "")
-        text += plain + "\n"
-        if "text/html" in data:
-            parts.append(data["text/html"])
-        elif "image/png" in data:
-            parts.append(f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{html.escape(plain)}">')
-        else:
-            parts.append(f"<pre>{html.escape(plain, quote=False)}</pre>")
+        text += data.get("text/plain", "") + "\n"
+        parts.append(_as_html(data))
     return {"text/plain": text.removesuffix("\n"), "text/html": f"{OPENING}{''.join(parts)}</details>"}
+
+
+def _as_html(data: dict[str, str]) -> str:
+    """One display: its HTML if it has any, else its picture, else its text."""
+    plain = data.get("text/plain", "")
+    if "text/html" in data:
+        return data["text/html"]
+    for kind in ("image/png", "image/jpeg", "image/svg+xml"):
+        if kind in data:
+            content = data[kind].strip()
+            if kind == "image/svg+xml":
+                content = base64.b64encode(content.encode()).decode()
+            return f'<img src="data:{kind};base64,{content}" alt="{html.escape(plain)}">'
+    return f"<pre>{html.escape(plain, quote=False)}</pre>"

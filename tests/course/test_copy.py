@@ -230,7 +230,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_call_goes_on(
     write(course, SCRIPT, "newer\n")
     before = {name: (copy / name).read_bytes() for name in files(copy)}
     done = subprocess.run([sys.executable, "-c", KILLED, copy, course, str(moment)], cwd=ROOT, capture_output=True)
-    assert done.returncode in (0, -signal.SIGKILL) and (done.returncode == 0) == (moment > 9), done.stderr
+    assert done.returncode in (0, -signal.SIGKILL) and (done.returncode == 0) == (moment > 8), done.stderr
     assert (copy / EXERCISE).read_bytes() == before[EXERCISE]
     for name in files(copy):
         if name.endswith(".ipynb"):

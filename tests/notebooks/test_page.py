@@ -142,6 +142,8 @@ def test_a_figure_and_a_table_are_folded_too(show: Show) -> None:
     source = "# predicted\nimport matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)); plt.plot([1, 2]);"
     (output,) = show(source)
     assert is_folded(output) and '<img src="data:image/png;base64,iVBOR' in output.data["text/html"]
+    (output,) = show("# predicted\nfrom IPython.display import SVG\nSVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')")
+    assert '<img src="data:image/svg+xml;base64,PHN2Z' in output.data["text/html"]
     (output,) = show("# predicted\nfrom IPython.display import HTML\nHTML('<b>bold</b>')")
     assert output.data["text/html"].endswith("<b>bold</b></details>")
 

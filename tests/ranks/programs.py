@@ -219,6 +219,12 @@ def not_a_peer():
     dist.send(torch.ones(1), dst=dist.get_world_size())
 
 
+def to_itself():
+    works = [dist.isend(torch.ones(1), dst=rank()), dist.irecv(torch.ones(1), src=rank())]
+    for work in works:
+        work.wait()
+
+
 def not_a_root():
     dist.broadcast(torch.ones(1), src=5)
 

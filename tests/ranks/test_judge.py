@@ -105,6 +105,11 @@ def test_right_programs_raise_no_alarm(program: str, value: object) -> None:
     assert program != "any_source" or run.values[0] == [1.0, 2.0]
 
 
+def test_a_message_to_oneself_is_explained() -> None:
+    with pytest.raises(RankFailed, match="send: rank 0 is the one that calls; gloo has no way from a rank to itself"):
+        run_ranks(programs.to_itself, 1)
+
+
 def test_tags_that_never_meet_are_a_deadlock_at_once() -> None:
     with pytest.raises(Deadlock, match="tag 1; the other side has tag 2"):
         run_ranks(programs.tags_that_never_meet, 2)

@@ -45,7 +45,8 @@ def update(copy: Path, course: Path) -> list[str]:
         names = list(_course_files(course))
         news = [line for name in names for line in _follow(name, copy, course, same_python)]
         news += [line for name in _course_files(given) if name not in names for line in _drop(name, copy)]
-        _write(python, sys.version.encode())
+        if not same_python:
+            _write(python, sys.version.encode())
     return news
 
 
@@ -64,7 +65,7 @@ def _follow(name: str, copy: Path, course: Path, same_python: bool) -> Iterator[
     if base == new and same_python and own.exists():
         return
     if own.suffix == ".ipynb" and not is_page(new):
-        yield f"{name} in {course} is not a notebook; your copy stays as it is. Did a `git pull` end in a conflict?"
+        yield f"{name}: the file in {course} is not a notebook (did a `git pull` end in a conflict?); your copy stays"
         return
     # The new version itself counts as untouched: an earlier call may have been killed after it had written it.
     untouched = {identity(new), identity_when_made(base if base is not None else new)}
@@ -73,7 +74,7 @@ def _follow(name: str, copy: Path, course: Path, same_python: bool) -> Iterator[
     elif base != new:
         beside = next(path for path in _names_beside(own) if not os.path.lexists(path) or _is(path, untouched))
         _write(beside, for_this_python(new))
-        yield f"{name} has your changes and stays. The course has a newer version, now beside it: {beside.name}"
+        yield f"{name}: yours stays, and the course's new version is now beside it, as {beside.name}"
     if base != new:
         _write(copy / GIVEN / name, new)
 
@@ -84,7 +85,7 @@ def _drop(name: str, copy: Path) -> Iterator[str]:
     if _is(own, {identity_when_made(base.read_bytes())}):
         own.unlink()
     elif own.exists():
-        yield f"{name} is no longer part of the course. Yours stays."
+        yield f"{name}: yours stays, though the course has no such page any more"
     base.unlink()
 
 

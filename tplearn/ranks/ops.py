@@ -112,6 +112,8 @@ def read_call(func: object, name: str, args: tuple, kwargs: dict) -> Call:
             raise ValueError(
                 f"{op}: {what} = {place} is no rank of a group of {len(ranks)}; ranks 0 to {len(ranks) - 1} work"
             )
+    if peer is not None and ranks[peer] == dist.get_rank() and dist.get_backend(group) == "gloo":
+        raise ValueError(f"{op}: rank {ranks[peer]} is the one that calls; gloo has no way from a rank to itself")
     root = None if root is None else ranks[root]
     # Only the root of a scatter has an input: what every rank has is the part it gets.
     key = "output_tensors" if op == "scatter" else next((k for k in CONTRIBUTION if values.get(k) is not None), "")
