@@ -4,36 +4,14 @@ Each clue is a fact about every wrong value of one aspect, on every case. It nam
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tplearn.checks.compare import first_difference
+from tplearn.checks.leaf import Leaf
+from tplearn.checks.mixture import mixture
 from tplearn.checks.relations import FACTORS, digits_shared, factor_of, place_of_right, rearranged
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One tensor of an aspect, on one case: what each rank (or list entry) has, and should have.
-
-    inputs: the arguments of the call by name, as tensors, for each rank where they differ.
-    """
-
-    tp: int
-    got: list[Tensor]
-    want: list[Tensor]
-    inputs: dict[str, list[Tensor]]
-
-    @property
-    def wrong(self) -> list[int]:
-        """The ranks whose tensor is wrong."""
-        return [r for r, pair in enumerate(zip(self.got, self.want, strict=True)) if first_difference(*pair)]
-
-    @property
-    def alike_in_shape(self) -> bool:
-        """Whether got and want can be compared number by number."""
-        return all(g.shape == w.shape for g, w in zip(self.got, self.want, strict=True))
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
@@ -161,6 +139,16 @@ def _shifted(leaves: list[Leaf]) -> str | None:
     return None
 
 
+def _whole(leaves: list[Leaf]) -> str | None:
+    """A number without the fraction that is due."""
+    pairs = [(got, want) for _, got, want in _pairs(leaves)]
+    if any(got.ndim or want.ndim or not torch.isfinite(got) for got, want in pairs):
+        return None
+    if all(got == got.round() and want != want.round() and abs(got - want) < 0.01 * abs(want) for got, want in pairs):
+        return "Yours are whole numbers, where fractions are due: is there a //, an int() or a round()?"
+    return None
+
+
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places."""
     found = {rearranged(got, want) for _, got, want in _pairs(leaves)}
@@ -198,4 +186,17 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
     return None
 
 
-LOOKS = (_zero, _ratio, _copies, _partial, _difference, _shifted, _order, _precision, _not_finite, _where)
+LOOKS = (
+    _zero,
+    _ratio,
+    _copies,
+    _partial,
+    mixture,
+    _difference,
+    _shifted,
+    _whole,
+    _order,
+    _precision,
+    _not_finite,
+    _where,
+)

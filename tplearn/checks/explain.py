@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.clues import Leaf, clues
+from tplearn.checks.clues import clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import Observation, WithLedger
 from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
 from tplearn.ranks.job import PerRank
@@ -123,7 +124,10 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments by name: the observer's own names, or the reference's where it hands them over as they are."""
+    """The arguments by name: as the observer says, by its own names, or by the reference's where it hands them over."""
+    given = getattr(exercise.observe, "arguments", None)
+    if given is not None:
+        return given(*case.args)
     observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
     named = [
         name for name, own in inspect.signature(observer).parameters.items() if own.kind is own.POSITIONAL_OR_KEYWORD

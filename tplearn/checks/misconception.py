@@ -1,11 +1,11 @@
 """Which known wrong answer an answer behaves like: first in everything, then in values, then in what it runs."""
 
-import re
 from collections.abc import Callable, Iterator
 
 from tplearn.checks.aspects import same_values, values_wrong, wrong_aspects
-from tplearn.checks.compare import Failure, first_difference
+from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.likeness import entry_at, error_kind, failure_pattern, names_to_difference, observed_alike
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
@@ -28,13 +28,14 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     6. the same on the plain cases, on all but those of one label, or on those of one label alone;
     7. the right values, by the same collectives, whatever their sizes;
     8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
-       the same values elsewhere.
+       the same values elsewhere;
+    9. the same wherever the mutant is wrong: one mistake of several.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))
     failed = [k for k, seen in enumerate(got) if "error" in seen and "error" not in want[k]]
-    tried = list(_mutants_seen(exercise, cases, failed))
+    tried = list(_mutants_seen(exercise, cases, got, failed))
     for alike in _comparisons(exercise, cases, got, want, wrong):
         for mutant, seen in tried:
             if alike(seen):
@@ -42,12 +43,18 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     return None
 
 
-def _mutants_seen(exercise: Exercise, cases: list[Case], failed: list[int]) -> Iterator[tuple[Mutant, Seen]]:
+def _mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, failed: list[int]) -> Iterator[tuple[Mutant, Seen]]:
     """Every mutant with its observations. Those that need a run of their own only where the answer failed too."""
     together = [mutant for mutant in exercise.mutants if not mutant.alone]
     yield from zip(together, observe_trusted(exercise, [mutant.answer for mutant in together], cases), strict=True)
     for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
-        yield mutant, observe(exercise, mutant.answer, cases)[0]
+        seen: Seen = [{}] * len(cases)
+        for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
+            (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
+            if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
+                break
+        else:
+            yield mutant, seen
 
 
 def _comparisons(
@@ -58,10 +65,11 @@ def _comparisons(
     ranks = [k for k in due if cases[k].tp > 1]
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
+    bills = [k for k in due if "ledger" in wrong[k]]
     fails = any(cases[k].tp > 1 for k in failing)  # on one rank alone there is often nobody to send to
 
     def everything(seen: Seen) -> bool:
-        return all(_alike(got[k], seen[k], want[k]) for k in every)
+        return all(observed_alike(got[k], seen[k], want[k]) for k in every)
 
     def same_on(numbers: list[int], aspect: str | None = None) -> Callable[[Seen], bool]:
         def alike(seen: Seen) -> bool:
@@ -72,20 +80,29 @@ def _comparisons(
 
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
-        return all(_kind(seen[k]) == _kind(got[k]) for k in every) and any(
-            _kind(seen[k]) != _kind(want[k]) for k in every
+        return all(error_kind(seen[k]) == error_kind(got[k]) for k in every) and any(
+            error_kind(seen[k]) != error_kind(want[k]) for k in every
         )
 
     def same_collectives(seen: Seen) -> bool:
-        bills = [k for k in due if "ledger" in wrong[k]]
         return all(same_values(seen[k], want[k]) for k in ranks) and all(
             "ledger" in wrong_aspects(exercise, seen[k], want[k])
             and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"])
             for k in bills
         )
 
+    def explains_values(seen: Seen) -> bool:
+        """Wherever the mutant is wrong the answer is, in the same way; it has more mistakes elsewhere."""
+        mine = [k for k in ranks if not same_values(seen[k], want[k])]
+        return bool(mine) and all(k not in failing and same_values(got[k], seen[k]) for k in mine)
+
+    def explains_bills(seen: Seen) -> bool:
+        mine = [k for k in ranks if "ledger" in wrong_aspects(exercise, seen[k], want[k])]
+        alike = (k in bills and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"]) for k in mine)
+        return bool(mine) and all(same_values(seen[k], want[k]) for k in ranks) and all(alike)
+
     def same_failure(seen: Seen) -> bool:
-        return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
+        return all(failure_pattern(seen[k].get("error")) == failure_pattern(got[k]["error"]) for k in failing)
 
     def same_first_value(numbers: list[int]) -> Callable[[Seen], bool]:
         def alike(seen: Seen) -> bool:
@@ -95,18 +112,19 @@ def _comparisons(
         return alike
 
     def same_first_entry(seen: Seen) -> bool:
-        entries = [[_entry(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
+        entries = [[entry_at(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
         return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
 
     def same_refusals(seen: Seen) -> bool:
-        return all(_kind(seen[k]) == _kind(got[k]) for k in due) and all(
+        return all(error_kind(seen[k]) == error_kind(got[k]) for k in due) and all(
             same_values(seen[k], got[k]) for k in due if k not in failing
         )
 
     yield everything
     if values and not fails:
         first = min(values, key=[*want[due[0]], *got[due[0]], *values].index)
-        names = next((_names(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k]), ())
+        differ = (names_to_difference(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k])
+        names = next(differ, ())
         yield same_on(due)
         yield same_on(ranks)
         yield same_first_value(ranks)
@@ -114,15 +132,19 @@ def _comparisons(
         for numbers in _by_label(cases, ranks):
             yield same_on(numbers)
             yield same_first_value(numbers)
-    elif not fails and any("ledger" in aspects for aspects in wrong):
+    elif not fails and bills:
         yield same_collectives
     elif not fails:
         yield refuses
     if failing:
         yield same_failure
-    if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
+    if values:
+        yield explains_values
+    elif bills:
+        yield explains_bills
+    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
         yield same_refusals
-    if failing and not any(_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
+    if failing and not any(error_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
         yield same_on([k for k in ranks if k not in failing])
 
 
@@ -132,46 +154,3 @@ def _by_label(cases: list[Case], numbers: list[int]) -> Iterator[list[int]]:
     yield [k for k in numbers if not cases[k].label]
     yield from ([k for k in numbers if cases[k].label != label] for label in labels)
     yield from ([k for k in numbers if cases[k].label == label] for label in labels)
-
-
-def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
-    """Equal observations; two refusals that are both right count as equal whatever their text."""
-    if "error" in want and all("error" in seen and seen["error"].kind == want["error"].kind for seen in (got, mutant)):
-        return True
-    plain = [{key: value for key, value in seen.items() if key != "ledger"} for seen in (got, mutant)]
-    ledgers = [sorted(map(_spent, seen.get("ledger", []))) for seen in (got, mutant)]
-    return first_difference(*plain) is None and ledgers[0] == ledgers[1]
-
-
-def _spent(row: object) -> str:
-    return repr((row.rank, row.op, row.bytes, row.reduce_op, row.root, row.peer, row.group))
-
-
-def _kind(seen: Observation) -> str:
-    return seen["error"].kind if "error" in seen else ""
-
-
-def _names(got: object, want: object) -> tuple[str, ...]:
-    """The names on the way to the first difference, as in ("parameters", "bias")."""
-    difference = first_difference(got, want)
-    return tuple(key for key in difference.path if isinstance(key, str)) if difference else ()
-
-
-def _entry(value: object, names: tuple[str, ...]) -> object:
-    """What stands under these names; in a list, in each of its items."""
-    if isinstance(value, list):
-        return [_entry(item, names) for item in value]
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _pattern(failure: Failure) -> tuple:
-    """What each rank does in a report, without counts and shapes; of another error its type and its words.
-
-    Of a mismatch only the ops: with several groups, chance decides which of them is reported.
-    """
-    doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
-    if failure.kind == CollectiveMismatch.__name__:
-        return failure.kind, *sorted({op for _, op in doing})
-    return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"\b\w+Backward\b", "Backward", failure.text))

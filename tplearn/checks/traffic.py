@@ -15,10 +15,11 @@ class Traffic:
     business of tplearn.checks.probe. An all-reduce counts as two: it is a reduce-scatter and an all-gather. A group of
     one rank costs nothing.
 
-    bytes_only: any number of messages within those bytes. exact: the very same collectives, in any order.
-    ops: the only ones allowed, where the exercise is to build something from them.
+    spare: bytes that may be sent beside. bytes_only: any number of messages within those bytes. exact: the very same
+    collectives, in any order. ops: the only ones allowed, where the exercise is to build something from them.
     """
 
+    spare: int = 0
     bytes_only: bool = False
     exact: bool = False
     ops: frozenset[str] | None = None
@@ -34,7 +35,7 @@ class Traffic:
             if self.exact:
                 if sorted(map(_form, mine)) != sorted(map(_form, due)):
                     return _beside(rank, mine, due)
-            elif _wire(mine) > _wire(due) or (not self.bytes_only and _messages(mine) > _messages(due)):
+            elif _wire(mine) > _wire(due) + self.spare or (not self.bytes_only and _messages(mine) > _messages(due)):
                 return self._excess(rank, mine, due)
         return None
 

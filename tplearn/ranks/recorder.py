@@ -52,6 +52,7 @@ class Recorder:
         self.lock = threading.Lock()  # numbers are sent in their order, whichever thread issues
         self.handles: dict[int, _Handle] = {}  # by id(work)
         self.pending: dict[int, int] = {}  # data_ptr of a functional collective's result -> its number
+        self.over: Work | None = None  # the latest blocking collective, which is waited for already
         self.blocked: set[int] = set()  # threads that wait in a collective
 
     @contextmanager
@@ -87,7 +88,9 @@ class Recorder:
             self.handles[id(work)] = _Handle(work, index, call.brought, called_by_reader(frame))
         else:
             if isinstance(given, torch.ScriptObject):
-                Work.unbox(given).wait()
+                work = Work.unbox(given)
+                work.wait()
+                self.over = work
             self.done(index)
             self.arrived(tensors_in(result) if functional else call.brought)
         return result
@@ -110,6 +113,8 @@ class Recorder:
 
     def wait(self, work: Work, plain: Callable[..., object], *args: object, **kwargs: object) -> object:
         """`work.wait(...)`, of which `plain` is torch's own."""
+        if work is self.over:  # torch waits for it once more, and gloo would fill the result once more
+            return True
         handle = self.handles.pop(id(work), None)
         if handle is None:
             return plain(work, *args, **kwargs)

@@ -20,8 +20,8 @@ def ring_reduce_scatter(tensors: list[Tensor], ring: Ring) -> list[Tensor]:
 
 
 def _cases(generator: Generator) -> list[Case]:
-    """One vector for each rank, of p chunks; chunks of 2 to 6 numbers."""
-    return [Case(tp, (one_each(tp, generator, tp * pick(generator, 2, 6)),)) for tp in SIZES]
+    """One vector for each rank, of p chunks; chunks of 6 to 9 numbers."""
+    return [Case(tp, (one_each(tp, generator, tp * pick(generator, 6, 9)),)) for tp in SIZES]
 
 
 RING_REDUCE_SCATTER = Exercise(

@@ -1,69 +1,24 @@
-"""What the exercises of chapter 06 share: random tensors for each rank, sums over ranks, and ready-made wrong pairs."""
+"""Inputs for functions between ranks: tensors and gradients of a group's ranks, alike or each its own."""
 
-from collections.abc import Callable
+from torch import Generator, Tensor
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch.autograd import Function
+from tplearn.checks.inputs import one_each, randn
 
-Wire = Callable[[Tensor], Tensor]
-SIZES = (2, 3, 4)  # tp; on one rank an answer may send to itself or not, and both are right
-
-
-def same(x: Tensor) -> Tensor:
-    """Nothing is sent."""
-    return x.view_as(x)
+LAYOUTS = {  # ranks → groups: next to each other or not, of different sizes; the world is a group too
+    2: ([[0, 1]],),
+    3: ([[0, 1, 2]], [[0, 2], [1]]),
+    4: ([[0, 1, 2, 3]], [[0, 2], [1, 3]]),
+}
 
 
-def summed(x: Tensor) -> Tensor:
-    """All-reduce on a copy."""
-    total = x.clone()
-    dist.all_reduce(total)
-    return total
+def alike(groups: list[list[int]], generator: Generator, *shape: int) -> list[Tensor]:
+    """For each rank a tensor in memory of its own: the same numbers within a group, other ones in each group."""
+    by_group = one_each(len(groups), generator, *shape)
+    ranks = range(sum(map(len, groups)))
+    return [by_group[next(k for k, group in enumerate(groups) if rank in group)].clone() for rank in ranks]
 
 
-def summed_in_place(x: Tensor) -> Tensor:
-    """All-reduce on the tensor itself, which belongs to somebody else."""
-    dist.all_reduce(x)
-    return x
-
-
-def averaged(x: Tensor) -> Tensor:
-    """The mean where a sum is due."""
-    return summed(x) / dist.get_world_size()
-
-
-def joined(x: Tensor, dim: int) -> Tensor:
-    """All-gather: the ranks' x side by side along `dim`."""
-    shards = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
-    dist.all_gather(shards, x.contiguous())
-    return torch.cat(shards, dim)
-
-
-def own(x: Tensor, dim: int) -> Tensor:
-    """This rank's part of x along `dim`."""
-    return x.chunk(dist.get_world_size(), dim)[dist.get_rank()].contiguous()
-
-
-def reduce_scattered(x: Tensor, dim: int) -> Tensor:
-    """This rank's part along `dim` of the sum over the ranks."""
-    parts = [part.contiguous() for part in x.chunk(dist.get_world_size(), dim)]  # part r is for rank r
-    mine = torch.empty_like(parts[0])
-    dist.reduce_scatter(mine, parts)
-    return mine
-
-
-def pair(there: Wire, back: Wire) -> Wire:
-    """A function that runs `there` on the way forward and `back` on the way back, whether they fit or not."""
-
-    class Pair(Function):
-        @staticmethod
-        def forward(ctx, x: Tensor) -> Tensor:  # noqa: ANN001
-            return there(x)
-
-        @staticmethod
-        def backward(ctx, grad_output: Tensor) -> Tensor:  # noqa: ANN001
-            return back(grad_output)
-
-    return lambda x: Pair.apply(x)
+def copies(tp: int, generator: Generator, *shape: int) -> list[Tensor]:
+    """The same numbers for every rank, in memory of its own."""
+    whole = randn(generator, *shape)
+    return [whole.clone() for _ in range(tp)]

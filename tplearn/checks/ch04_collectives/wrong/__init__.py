@@ -1,0 +1,1 @@
+"""Wrong answers to the exercises of chapter 04, and what they show."""

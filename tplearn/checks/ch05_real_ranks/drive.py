@@ -1,0 +1,82 @@
+"""How chapter 05's exercises are run on a rank: in a group of several, or as a program that nobody has put in a group.
+
+This file and what it imports know no reference and no mutant.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import _get_default_store
+
+from tplearn.checks.groups import Groups, own_group
+from tplearn.checks.observe import forward
+
+
+@dataclass(frozen=True)
+class InGroup:
+    """An observer that calls fn(x, group), where group is this rank's own of `groups`."""
+
+    def __call__(self, fn: Callable[..., Any], x: Tensor, groups: Groups) -> dict[str, Any]:
+        """What `forward` sees; the group is no input that could be changed."""
+        group = own_group(groups)
+        return forward(lambda x: fn(x, group), x)
+
+    @staticmethod
+    def arguments(x: Any, groups: Groups) -> dict[str, Any]:
+        """What the answer is called with, for an explanation."""
+        return {"x": x}
+
+
+def as_torchrun_does(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
+    """What `forward` sees of fn in a process that is in no group yet, with the variables that torchrun sets.
+
+    "still in the group": fn has returned and not left. LOCAL_RANK is that of two machines, so it is not RANK.
+    """
+    with _outside() as variables:
+        os.environ.update(variables)
+        seen = forward(fn, *args)
+        if dist.is_initialized():
+            seen["left"] = (
+                "the function returned while its process was still in the group. A program leaves it at the end: "
+                "dist.destroy_process_group()."
+            )
+    return seen
+
+
+@contextlib.contextmanager
+def _outside() -> Iterator[dict[str, str]]:
+    """Leaves the default group of the run, and is back in one like it at the end; gives torchrun's variables.
+
+    As under torchrun the meeting point is there already, and the ranks come to it: no port is taken twice.
+    """
+    rank, p, store = dist.get_rank(), dist.get_world_size(), _get_default_store()
+    turn = store.add(f"turns of rank {rank}", 1)  # the same number on every rank
+    if rank == 0:
+        meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        store.set(f"port {turn}", str(meeting.port))
+    port = store.get(f"port {turn}").decode()
+    environment = dict(os.environ)
+    dist.destroy_process_group()
+    on_a_machine = (p + 1) // 2
+    try:
+        yield {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(p),
+            "LOCAL_RANK": str(rank % on_a_machine),
+            "LOCAL_WORLD_SIZE": str(on_a_machine),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_RESTART_COUNT": "0",
+        }
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(environment)
+        dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)

@@ -1,0 +1,1 @@
+"""Wrong answers to the exercises of chapter 05, and what they show."""

@@ -1,0 +1,30 @@
+"""One tensor of an answer beside the right one, with its twins on other ranks and what went in."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tplearn.checks.compare import first_difference
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One tensor of an aspect, on one case: what each rank (or list entry) has, and should have.
+
+    inputs: the arguments of the call by name, as tensors, for each rank where they differ.
+    """
+
+    tp: int
+    got: list[Tensor]
+    want: list[Tensor]
+    inputs: dict[str, list[Tensor]]
+
+    @property
+    def wrong(self) -> list[int]:
+        """The ranks whose tensor is wrong."""
+        return [r for r, pair in enumerate(zip(self.got, self.want, strict=True)) if first_difference(*pair)]
+
+    @property
+    def alike_in_shape(self) -> bool:
+        """Whether got and want can be compared number by number."""
+        return all(g.shape == w.shape for g, w in zip(self.got, self.want, strict=True))
