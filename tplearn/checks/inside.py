@@ -56,7 +56,7 @@ class OnRank:
 
     def _one(self, answer: Answer, case: Case) -> Observation:
         torch.set_default_dtype(torch.float32)  # an observer may have set another
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         rows: list[Row] = []
         recorder = Recorder(
             dist.get_rank(),
@@ -77,7 +77,7 @@ class OnRank:
 
 
 def _observe(answer: Answer, observer: Observer, case: Case) -> Observation:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     args, kwargs = copy.deepcopy((case.args, case.kwargs))
     try:
         return observer(answer, *args, **kwargs)
