@@ -175,6 +175,8 @@ def row(op: str, nbytes: int = 8, rank: int = 0, **more: object) -> Row:
         (Traffic(), [row("send", rank=1, peer=0)], [row("send", peer=1)], "rank 1 of your function ran 1 × send"),
         (Traffic(), [], [row("all_reduce")], None),
         (Traffic(), [row("reduce_scatter", 8), row("recv", 99)], [row("all_reduce", 8)], None),
+        (Traffic(), [row("reduce_scatter", 8), row("all_gather", 4)], [row("all_reduce", 8)], None),
+        (Traffic(), [row("all_gather", 4), row("all_gather", 4)], [row("all_gather", 8)], "ran 2 × all_gather"),
         (Traffic(), [row("all_reduce", 99, group=(0,))], [], None),
         (Traffic(bytes_only=True), [row("send", 4, peer=1)] * 2, [row("send", peer=1)], None),
         (

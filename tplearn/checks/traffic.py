@@ -12,7 +12,8 @@ class Traffic:
 
     By default a rank may run as many collectives as the reference, whose bytes on the wire (`Row.wire_bytes`) are no
     more than the reference's. Fewer and cheaper ones are right wherever the values are: whether they were *used* is the
-    business of tplearn.checks.probe. A group of one rank costs nothing.
+    business of tplearn.checks.probe. An all-reduce counts as two: it is a reduce-scatter and an all-gather. A group of
+    one rank costs nothing.
 
     bytes_only: any number of messages within those bytes. exact: the very same collectives, in any order.
     ops: the only ones allowed, where the exercise is to build something from them.
@@ -69,7 +70,7 @@ def _counting(rows: list[Row], rank: int) -> list[Row]:
 
 
 def _messages(rows: list[Row]) -> int:
-    return sum(row.op != "recv" for row in rows)
+    return sum({"recv": 0, "all_reduce": 2}.get(row.op, 1) for row in rows)
 
 
 def _wire(rows: list[Row]) -> int:
