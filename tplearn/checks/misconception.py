@@ -21,7 +21,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     3. the same on more than one rank (one rank is often a special case of its own);
     4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way);
     5. the right values, by the same collectives, whatever their sizes;
-    6. the same failure: each rank stops in the same op.
+    6. the same failure: each rank stops in the same op; of refusals, the same sizes are refused.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -79,6 +79,11 @@ def _comparisons(
     def same_failure(seen: Seen) -> bool:
         return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
 
+    def same_refusals(seen: Seen) -> bool:
+        return all(_kind(seen[k]) == _kind(got[k]) for k in due) and all(
+            same_values(seen[k], got[k]) for k in due if k not in failing
+        )
+
     yield everything
     if values and not failing:
         yield same_on(due)
@@ -92,6 +97,8 @@ def _comparisons(
         yield refuses
     if failing:
         yield same_failure
+    if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
+        yield same_refusals
 
 
 def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
