@@ -64,8 +64,10 @@ def _comparisons(
 
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
-        return all(_kind(seen[k]) == _kind(got[k]) for k in every) and any(
-            _kind(seen[k]) != _kind(want[k]) for k in every
+        return (
+            all(_kind(seen[k]) == _kind(got[k]) for k in every)
+            and any(_kind(seen[k]) != _kind(want[k]) for k in every)
+            and all(same_values(seen[k], want[k]) for k in due)
         )
 
     def same_collectives(seen: Seen) -> bool:
