@@ -100,7 +100,7 @@ def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case
             rows = [row for row in want[k]["ledger"] if row.rank == rank]
             whose = f"rank {rank}'s" if exercise.ranks else "your"
             return (
-                f"On {cases[k]} every number is right, but nothing that came from another rank went into {whose} "
+                f"{cases[k].where} every number is right, but nothing that came from another rank went into {whose} "
                 f"{aspect}. On real ranks it would have to: no rank "
                 "can read another's memory, and none should do the work of all. What is due there: "
                 f"{counted(rows)}."

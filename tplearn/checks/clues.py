@@ -64,8 +64,11 @@ def _ratio(leaves: list[Leaf]) -> str | None:
         return None
     tps = {tp for tp, _ in factors}
     for text, function in FACTORS:
+        if tps == {1} and function(1) != function(7):
+            continue  # on one rank nothing can be said about tp
         if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-            return f"Yours is exactly {text} the right one" + (f" (tp = {tps.pop()})." if len(tps) == 1 else ".")
+            alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
+            return f"Yours is exactly {text} the right one{alone}."
     return None
 
 
@@ -83,6 +86,8 @@ def _copies(leaves: list[Leaf]) -> str | None:
             for rank, got in enumerate(leaf.got)
         ):
             return f"Each rank has what is due on its {'right' if step == 1 else 'left'} neighbour."
+    if all(first_difference(leaf.got, leaf.want[::-1]) is None for leaf in leaves):
+        return "The ranks' results are in reverse order."
     return None
 
 

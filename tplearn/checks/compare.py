@@ -136,9 +136,10 @@ def _equal_numbers(got: Any, want: Any) -> bool:
 
 
 def _numbers(got: float | int | bool, want: float | int | bool) -> tuple[str, str]:
-    """Both as text, with more digits where six would make them look equal."""
+    """Both as text, with more digits where six would make them look equal, or a fraction look whole."""
     short = tuple(f"{value:.6g}" if isinstance(value, float) else str(value) for value in (got, want))
-    return (short[0], short[1]) if short[0] != short[1] else (repr(got), repr(want))
+    rounded = any(value % 1 and not text.strip("-0123456789") for value, text in zip((got, want), short, strict=True))
+    return (repr(got), repr(want)) if rounded or short[0] == short[1] else (short[0], short[1])
 
 
 def _dtype(tensor: Tensor) -> str:
