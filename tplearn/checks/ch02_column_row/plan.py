@@ -1,75 +1,84 @@
-"""Exercise 02.5: both cuts, each with its collective in the ledger."""
+"""Exercise 02.5: both cuts on an x that is whole or cut, with exactly the collectives that are due."""
 
-import torch
+from itertools import product
+
 from torch import Generator, Tensor
+from torch.nn.functional import pad
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, pieces, products, two_sizes
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.ch02_column_row.inputs import SIZES, copies, features
+from tplearn.checks.ch02_column_row.wrong import RANK_0_X, pieces, products
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.checks.traffic import Traffic
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
+TOKENS = 3
+Shards = list[Tensor]
 
-def linear_by_plan(
-    x: Tensor, weight: Tensor, bias: Tensor, world_size: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    """x: [batch, in]; weight: [out, in]; bias: [out]; plan: "column" or "row" → p equal tensors [batch, out]."""
-    if plan == "column":
-        finished = pieces(x, split(weight, world_size, 0), split(bias, world_size, 0))
-        return all_gather(finished, -1, ledger=ledger)
-    parts = products(split(x, world_size, 1), split(weight, world_size, 1))
-    return [y + bias for y in all_reduce(parts, ledger=ledger)]
+
+def linear_by_plan(xs: Shards, weight: Tensor, bias: Tensor, plan: str, x_is_cut: bool, ledger: Ledger) -> Shards:
+    """xs[r]: [tokens, in], or [tokens, in/p] where x_is_cut; weight: [out, in]; bias: [out] → p of [tokens, out]."""
+    return _linear(xs, weight, bias, plan, x_is_cut, ledger)
 
 
 def plan_cases(generator: Generator) -> list[Case]:
-    """Both plans on each tp."""
+    """Both plans on each tp, with x whole on every rank and with x cut."""
     cases = []
     for tp in SIZES:
-        out_features, in_features = two_sizes(generator)
-        for plan in ("column", "row"):
-            x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
-            cases.append(Case(tp, (x, weight, 1 + randn(generator, out_features), tp, plan)))
+        for plan, x_is_cut in product(("column", "row"), (False, True)):
+            out_features, in_features = features(generator, tp)
+            x, weight = randn(generator, TOKENS, in_features), randn(generator, out_features, in_features)
+            xs = split(x, tp, 1) if x_is_cut else copies(x, tp)
+            label = f'plan = "{plan}", x_is_cut = {x_is_cut}'
+            cases.append(Case(tp, (xs, weight, 1 + randn(generator, out_features), plan, x_is_cut), label=label))
     return cases
 
 
-def _plans_swapped(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    return linear_by_plan(x, weight, bias, p, {"row": "column", "column": "row"}[plan], ledger)
+def _linear(
+    xs: Shards, weight: Tensor, bias: Tensor, plan: str, x_is_cut: bool, ledger: Ledger, wrong: str = ""
+) -> Shards:
+    """The layer by plan, with one thing `wrong`."""
+    if wrong == "rank 0's x" and not x_is_cut:
+        xs = [xs[0]] * len(xs)
+    if wrong == "plans swapped":
+        plan = {"row": "column", "column": "row"}[plan]
+    if wrong == "no collective":
+        ledger = Ledger()
+    by_plan = _column if plan == "column" else _row
+    return by_plan(xs, weight, bias, x_is_cut, ledger, wrong)
 
 
-def _no_collective(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    return linear_by_plan(x, weight, bias, p, plan, None)
-
-
-def _padded_sum(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "row":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    finished = pieces(x, split(weight, p, 0), split(bias, p, 0))
+def _column(xs: Shards, weight: Tensor, bias: Tensor, x_is_cut: bool, ledger: Ledger, wrong: str) -> Shards:
+    p = len(xs)
+    if wrong == "x summed" and x_is_cut:
+        xs = all_reduce(xs, ledger=ledger)
+    elif x_is_cut or wrong == "x always gathered":
+        xs = xs if wrong == "x not gathered" else all_gather(xs, -1, ledger=ledger)
+    biases = [bias] * p if wrong == "whole bias" else split(bias, p, 0)
+    finished = pieces(xs, split(weight, p, 0), biases)
     width = finished[0].shape[-1]
-    padded = [torch.nn.functional.pad(y, (rank * width, (p - 1 - rank) * width)) for rank, y in enumerate(finished)]
-    return all_reduce(padded, ledger=ledger)
+    if wrong == "padded and summed":
+        return all_reduce([pad(y, (r * width, (p - 1 - r) * width)) for r, y in enumerate(finished)], ledger=ledger)
+    if wrong == "sum for gather":
+        return all_reduce(finished, ledger=ledger)
+    return all_gather(finished, -1, ledger=ledger)
 
 
-def _bias_in_the_sum(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "column":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    return all_reduce([y + bias for y in products(split(x, p, 1), split(weight, p, 1))], ledger=ledger)
-
-
-def _whole_bias_on_a_piece(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "row":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    return all_gather([x @ shard.T + bias for shard in split(weight, p, 0)], -1, ledger=ledger)
+def _row(xs: Shards, weight: Tensor, bias: Tensor, x_is_cut: bool, ledger: Ledger, wrong: str) -> Shards:
+    p = len(xs)
+    if x_is_cut and wrong == "gathered and cut again":
+        xs, x_is_cut = all_gather(xs, -1, ledger=ledger), False
+    if not x_is_cut and wrong != "x not cut":
+        xs = [split(x, p, 1)[0 if wrong == "rank 0's columns" else rank] for rank, x in enumerate(xs)]
+    partials = products(xs, split(weight, p, 1))
+    if wrong == "bias in the sum":
+        return all_reduce([y + bias for y in partials], ledger=ledger)
+    if wrong == "never summed":
+        return [y + bias for y in partials]
+    if wrong == "gather for sum":
+        return [y + bias.repeat(p) for y in all_gather(partials, -1, ledger=ledger)]
+    return [y if wrong == "no bias" else y + bias for y in all_reduce(partials, ledger=ledger)]
 
 
 LINEAR_BY_PLAN = Exercise(
@@ -77,45 +86,102 @@ LINEAR_BY_PLAN = Exercise(
     name="linear_by_plan",
     points=10,
     difficulty=2,
-    minutes=12,
+    minutes=15,
     reference=linear_by_plan,
     cases=plan_cases,
     observe=WithLedger(forward_and_gradient),
     sent=Traffic(exact=True),  # the plan says which collective
-    mutants=(
-        Mutant(
+    mutants=mutants_of(
+        _linear,
+        (
             "plans swapped",
-            _plans_swapped,
             "Every number and every gradient is right, and the ledger is not: you ran the row plan where the column "
             "plan was asked for, and the other way round. Only the collectives tell the two apart.",
             'which branch runs for plan == "column".',
         ),
-        Mutant(
+        (
             "no collective",
-            _no_collective,
-            "The result is right but the ledger is empty: the pieces were put together without a collective that "
-            "wrote it down. On real ranks each piece sits in another process, and nothing would have moved.",
+            "The result is right, and no collective ran. Either a rank read other ranks' tensors from the list, or "
+            "every rank computed all of Y. On real ranks the first cannot be done, and the second saves nothing.",
             "all_gather(..., ledger=ledger) and all_reduce(..., ledger=ledger).",
         ),
-        Mutant(
-            "padded and summed",
-            _padded_sum,
-            "The result is right, but the column plan ended in an all-reduce of mostly zeros. It works, because a "
-            "sum of pieces padded to full width is their concatenation, and it moves tp times the bytes.",
-            "the collective that puts finished pieces side by side.",
+        (
+            "gathered and cut again",
+            "The row plan gathered an x that was cut, and cut it again. Row parallel wants x cut: take it as it comes.",
+            'plan == "row" where x_is_cut.',
         ),
-        Mutant(
+        (
+            "padded and summed",
+            "The result is right, but the column plan ended in an all-reduce of mostly zeros. It works, because a "
+            "sum of shards padded to full width is their concatenation, and it moves more bytes.",
+            "the collective that puts finished shards side by side.",
+        ),
+        (
+            "rank 0's x",
+            RANK_0_X,
+            "the index of xs inside your loop.",
+        ),
+        (
+            "rank 0's columns",
+            "In the row plan every rank took rank 0's columns of x. Rank r needs the columns that meet its shard of "
+            "the weight: number r.",
+            'plan == "row" where x is whole.',
+        ),
+        (
+            "x not cut",
+            "In the row plan a rank multiplied a whole x with its shard of the weight, and the shapes do not fit. "
+            "Where x is whole, each rank takes its own columns of it; that costs nothing.",
+            'plan == "row" where x is whole.',
+        ),
+        (
+            "x always gathered",
+            "The column plan gathered an x that was whole already: now every column is there tp times. Gather only "
+            "where x_is_cut.",
+            'plan == "column" where x is whole.',
+        ),
+        (
+            "x not gathered",
+            "The column plan multiplied a shard of x with rows of the weight that want all of it. Where x_is_cut, the "
+            "ranks must first gather x.",
+            'plan == "column" where x_is_cut.',
+        ),
+        (
+            "x summed",
+            "The column plan all-reduced an x that was cut. Its shards are different columns, finished: they belong "
+            "side by side, and a sum mixes them up.",
+            'plan == "column" where x_is_cut.',
+        ),
+        (
+            "sum for gather",
+            "The column plan summed what the ranks computed. These are different outputs, finished: they belong side "
+            "by side.",
+            "the collective at the end of the column plan.",
+        ),
+        (
+            "gather for sum",
+            "The row plan put the partials side by side. Each has all outputs already: they are added.",
+            "the collective at the end of the row plan.",
+        ),
+        (
+            "never summed",
+            "The column plan is right. In the row plan each rank kept its partial: the all-reduce is missing.",
+            "the collective at the end of the row plan.",
+        ),
+        (
             "bias in the sum",
-            _bias_in_the_sum,
-            "The column plan is right. In the row plan each rank added the bias to its part, and the all-reduce "
-            "counted it tp times.",
+            "The column plan is right. In the row plan the bias went into the sum tp times: once from each rank.",
             "the order of the bias and the all-reduce in the row plan.",
         ),
-        Mutant(
-            "whole bias on a piece",
-            _whole_bias_on_a_piece,
-            "The row plan is right. In the column plan a rank's piece has out/tp outputs and the bias has out: cut "
-            "the bias like the weight's outputs.",
+        (
+            "no bias",
+            "The column plan is right. In the row plan the bias is missing. It is whole on every rank, and added once "
+            "the sum is done.",
+            "the end of the row plan.",
+        ),
+        (
+            "whole bias",
+            "The row plan is right. In the column plan a rank has out/tp outputs and the bias has out: cut the bias as "
+            "you cut the weight.",
             "split(bias, world_size, 0).",
         ),
     ),

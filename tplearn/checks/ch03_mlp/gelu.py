@@ -1,82 +1,99 @@
-"""Exercise 03.2: an MLP with GELU: column, activation on the finished pieces, row, one all-reduce."""
+"""Exercise 03.2: an MLP with GELU and biases: column, activation on the shards, row, one all-reduce, one bias."""
 
 from collections.abc import Callable
 
 from torch import Generator, Tensor
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, relu
 
-from tplearn.checks.ch03_mlp.inputs import (
-    NO_WIRE,
-    SIZES,
-    TOKENS,
-    Ending,
-    averaged,
-    kept,
-    sizes,
-    summed,
-    summed_twice,
-    unrecorded_sum,
-)
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, copies, sizes
+from tplearn.checks.ch03_mlp.wrong import RANK_0_X, Ending, Shards, summed, wrong_endings
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
 
-def tp_mlp(x: Tensor, up_shards: list[Tensor], down_shards: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    """x: [tokens, hidden]; up_shards[r]: [ffn/p, hidden]; down_shards[r]: [hidden, ffn/p] → p of [tokens, hidden]."""
-    return _ending_in(summed)(x, up_shards, down_shards, ledger=ledger)
+def tp_mlp(
+    xs: Shards, up_shards: Shards, up_biases: Shards, down_shards: Shards, down_biases: Shards, ledger: Ledger
+) -> Shards:
+    """xs[r]: [tokens, hidden]; up_shards[r]: [ffn/p, hidden]; up_biases[r]: [ffn/p]; down_shards[r]: [hidden, ffn/p];
+    down_biases[r]: [hidden], a copy each → p of [tokens, hidden]."""
+    return _mlp(xs, up_shards, up_biases, down_shards, down_biases, ledger)
 
 
 def mlp_cases(generator: Generator) -> list[Case]:
-    """One MLP on each tp."""
+    """One MLP on each tp; every rank has its own x and its own bias of down."""
     cases = []
     for tp in SIZES:
-        hidden, ffn = sizes(generator)
+        hidden, ffn = sizes(generator, tp)
         x, up, down = (randn(generator, *shape) for shape in ((TOKENS, hidden), (ffn, hidden), (hidden, ffn)))
-        cases.append(Case(tp, (x, split(up, tp, 0), split(down, tp, 1))))
+        up_bias, down_bias = 1 + randn(generator, ffn), 1 + randn(generator, hidden)
+        weights = split(up, tp, 0), split(up_bias, tp, 0), split(down, tp, 1), copies(down_bias, tp)
+        cases.append(Case(tp, (copies(x, tp), *weights)))
     return cases
 
 
-def _ending_in(ending: Ending) -> Callable[..., list[Tensor]]:
-    """The MLP with another ending: right up to the summands."""
+def _mlp(
+    xs: Shards,
+    ups: Shards,
+    up_biases: Shards,
+    downs: Shards,
+    down_biases: Shards,
+    ledger: Ledger,
+    wrong: str = "",
+    ending: Ending = summed,
+) -> Shards:
+    """The MLP with one thing `wrong`, or with another ending."""
+    p = len(xs)
+    if wrong == "rank 0's x":
+        xs = [xs[0]] * p
+    if wrong == "rank 0's up bias":
+        up_biases = [up_biases[0]] * p
+    if wrong == "rank 0's shards":
+        ups, up_biases, downs = [ups[0]] * p, [up_biases[0]] * p, [downs[0]] * p
+    hidden = _hidden(xs, ups, up_biases, ledger, wrong)
+    parts = [h @ down.T for h, down in zip(hidden, downs, strict=True)]
+    if wrong == "bias × tp":
+        return ending([part + bias for part, bias in zip(parts, down_biases, strict=True)], ledger)
+    if wrong == "bias / tp":
+        return ending([part + bias / p for part, bias in zip(parts, down_biases, strict=True)], ledger)
+    if wrong == "rank 0's bias for all":
+        down_biases = [down_biases[0]] * p
+    if wrong == "activation on the partials":
+        parts = [gelu(part) for part in parts]
+    ys = ending(parts, ledger)
+    if wrong == "activation after the sum":
+        ys = [gelu(y) for y in ys]
+    if wrong == "no bias of down":
+        return ys
+    ys = [y + bias for y, bias in zip(ys, down_biases, strict=True)]
+    return [gelu(y) for y in ys] if wrong == "activation at the very end" else ys
 
-    def answer(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-        return ending([gelu(x @ up.T) @ down.T for up, down in zip(ups, downs, strict=True)], ledger)
 
-    return answer
-
-
-def _gathered_in_between(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    wholes = [gelu(h) for h in all_gather([x @ up.T for up in ups], 1, ledger=ledger)]  # [tokens, ffn] on every rank
-    pieces = [split(whole, len(ups), 1)[rank] for rank, whole in enumerate(wholes)]
-    return all_reduce([h @ down.T for h, down in zip(pieces, downs, strict=True)], ledger=ledger)
-
-
-def _pieces_summed(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    pieces = all_reduce([x @ up.T for up in ups], ledger=ledger)
-    return all_reduce([gelu(h) @ down.T for h, down in zip(pieces, downs, strict=True)], ledger=ledger)
-
-
-def _activation_last(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    return [gelu(y) for y in all_reduce([x @ u.T @ d.T for u, d in zip(ups, downs, strict=True)], ledger=ledger)]
-
-
-def _activation_on_parts(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    return all_reduce([gelu(x @ u.T @ d.T) for u, d in zip(ups, downs, strict=True)], ledger=ledger)
+def _hidden(xs: Shards, ups: Shards, biases: Shards, ledger: Ledger, wrong: str) -> Shards:
+    """Each rank's [tokens, ffn/p], after the activation."""
+    products = [x @ up.T for x, up in zip(xs, ups, strict=True)]
+    if wrong == "bias after the activation":
+        return [gelu(h) + bias for h, bias in zip(products, biases, strict=True)]
+    hidden = products if wrong == "no bias of up" else [h + b for h, b in zip(products, biases, strict=True)]
+    if wrong == "two all-reduces":
+        hidden = all_reduce(hidden, ledger=ledger)
+    if wrong == "gathered in between":
+        wholes = [gelu(h) for h in all_gather(hidden, 1, ledger=ledger)]  # [tokens, ffn] on every rank
+        return [split(whole, len(ups), 1)[rank] for rank, whole in enumerate(wholes)]
+    activation: dict[str, Callable[[Tensor], Tensor]] = {
+        "tanh gelu": lambda h: gelu(h, approximate="tanh"),
+        "relu": relu,
+        "no activation": lambda h: h,
+        "activation on the partials": lambda h: h,
+        "activation after the sum": lambda h: h,
+        "activation at the very end": lambda h: h,
+    }
+    return [activation.get(wrong, gelu)(h) for h in hidden]
 
 
-def _no_activation(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    return all_reduce([x @ u.T @ d.T for u, d in zip(ups, downs, strict=True)], ledger=ledger)
-
-
-def _gather_at_the_end(parts: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    return all_gather(parts, 1, ledger=ledger)
-
-
-def _tanh_gelu(x: Tensor, ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    hidden = [gelu(x @ up.T, approximate="tanh") for up in ups]
-    return all_reduce([h @ down.T for h, down in zip(hidden, downs, strict=True)], ledger=ledger)
+def _ending_in(ending: Ending) -> Callable[..., Shards]:
+    return lambda *args, ledger: _mlp(*args, ledger, ending=ending)
 
 
 TP_MLP = Exercise(
@@ -84,80 +101,94 @@ TP_MLP = Exercise(
     name="tp_mlp",
     points=10,
     difficulty=2,
-    minutes=10,
+    minutes=12,
     reference=tp_mlp,
     cases=mlp_cases,
     observe=WithLedger(forward_and_gradient),
     mutants=(
-        Mutant(
-            "gathered in between",
-            _gathered_in_between,
-            "The numbers are right and the bill is not: you gathered the hidden pieces, applied gelu, and cut them "
-            "again. Each piece was finished, and gelu looks at one number at a time, so it may run on a piece. "
-            "One all-reduce at the end is all that an MLP needs.",
-            "what the row-parallel half wants as its input.",
-        ),
-        Mutant(
-            "two all-reduces",
-            _pieces_summed,
-            "You all-reduced after the first matmul as well. What the ranks hold there are different columns of the "
-            "hidden layer, finished pieces. Their sum means nothing. Only the second matmul leaves summands.",
-            "the collective between the two matmuls: there is none.",
-        ),
-        Mutant(
-            "summed twice",
-            _ending_in(summed_twice),
-            "You all-reduced a result that was already summed, so it is tp times too large. After an all-reduce every "
-            "rank holds the whole: it is replicated, and must not be summed again.",
-            "the second all_reduce.",
-        ),
-        Mutant(
-            "activation after the sum",
-            _activation_last,
-            "The activation comes at the very end, after the sum. An MLP bends between its two matmuls; without that "
-            "they are one matmul. Apply gelu to each rank's hidden piece, inside the cut.",
-            "where gelu stands: before down, not after it.",
-        ),
-        Mutant(
-            "activation on the summands",
-            _activation_on_parts,
-            "gelu was applied to each rank's summand, before the sum. gelu(a) + gelu(b) is not gelu(a + b). It "
-            "belongs to the finished hidden pieces, between the matmuls.",
-            "whether what enters gelu is a piece (finished) or a part (to be summed).",
-        ),
-        Mutant(
-            "no activation",
-            _no_activation,
-            "There is no activation at all. Two matmuls in a row are one matmul, and the result is x · up · down.",
-            "gelu.",
-        ),
-        Mutant(
-            "never summed",
-            _ending_in(kept),
-            "Each rank kept its own summand. It has the right shape, and holds the share of ffn/tp hidden units only. "
-            "The one all-reduce of the MLP is missing.",
-            "whether rank 0's result depends on rank 1's shards.",
-        ),
-        Mutant(
-            "gather for sum",
-            _ending_in(_gather_at_the_end),
-            "You put the summands side by side. The second matmul is cut along the dimension it sums over, so its "
-            "results lie on top of each other, and are added.",
-            "the shape of one rank's result, against the shape of x.",
-        ),
-        Mutant(
-            "mean for sum",
-            _ending_in(averaged),
-            "You averaged the summands: the result is tp times too small. The ranks hold different parts of one sum.",
-            "the division by the number of ranks.",
-        ),
-        Mutant("sum without a collective", _ending_in(unrecorded_sum), NO_WIRE, "all_reduce(parts, ledger=ledger)."),
-        Mutant(
-            "tanh gelu",
-            _tanh_gelu,
-            "You used the tanh approximation of gelu. It is off by up to 0.0005, which float64 sees at once. The "
-            "exercise asks for the exact one, the default of torch.nn.functional.gelu.",
-            "approximate='tanh'.",
+        *wrong_endings(_ending_in, "y"),
+        *mutants_of(
+            _mlp,
+            (
+                "gathered in between",
+                "The numbers are right and the bill is not: you gathered the shards of the inner layer, applied gelu, "
+                "and cut them again. Their numbers are finished, and gelu looks at one number at a time, so it may "
+                "run on a shard.",
+                "what the row-parallel half wants as its input.",
+            ),
+            (
+                "two all-reduces",
+                "You all-reduced after the first matmul as well. What the ranks hold there are shards: different "
+                "columns, finished. Their sum means nothing. Only the second matmul leaves partials.",
+                "the collective between the two matmuls: there is none.",
+            ),
+            (
+                "activation after the sum",
+                "gelu comes after the sum. An MLP bends between its two matmuls; without that they are one matmul. "
+                "Apply gelu to each rank's shard of the inner layer, before down.",
+                "where gelu stands: before down, not after it.",
+            ),
+            (
+                "activation at the very end",
+                "gelu comes last, after the sum and the bias. An MLP bends between its two matmuls. Apply gelu to "
+                "each rank's shard of the inner layer.",
+                "where gelu stands: before down, not after it.",
+            ),
+            (
+                "activation on the partials",
+                "gelu was applied to each rank's partial, before the sum. gelu(a) + gelu(b) is not gelu(a + b). It "
+                "belongs between the matmuls, on each rank's shard of the inner layer.",
+                "whether what enters gelu is finished or is still to be summed.",
+            ),
+            (
+                "no activation",
+                "There is no activation at all. Two matmuls in a row are one matmul.",
+                "gelu.",
+            ),
+            (
+                "tanh gelu",
+                "You used the tanh approximation of gelu. It is off by up to 0.0005, which float64 sees at once. The "
+                "exercise asks for the exact one, the default of torch.nn.functional.gelu.",
+                "approximate='tanh'.",
+            ),
+            ("relu", "Your activation is relu. The exercise asks for gelu.", "the activation."),
+            (
+                "bias × tp",
+                "Your result minus the right one is (tp − 1) · the bias of down. All tp copies of it went into one "
+                "sum: added before the all-reduce, every rank's copy is summed with the rest.",
+                "where down_biases[rank] enters: after the all-reduce.",
+            ),
+            (
+                "bias / tp",
+                "The numbers are right and the gradient is not. A tp-th of every rank's down bias went into every "
+                "result: each copy learns from all ranks' results, divided by tp, and not from its own.",
+                "add the whole bias once, after the sum: each rank its own copy.",
+            ),
+            (
+                "rank 0's bias for all",
+                "The numbers are right, but only rank 0's copy of the down bias was used. It gets every rank's "
+                "gradient and the other copies get none: after one training step the copies differ.",
+                "whose bias rank 1 adds.",
+            ),
+            ("no bias of down", "The bias of down is missing. It is added once, after the sum.", "down_biases[rank]."),
+            ("no bias of up", "The bias of up is missing. It is cut as up's outputs are.", "up_biases[rank]."),
+            (
+                "bias after the activation",
+                "You added the bias of up after gelu. It belongs to the first layer, x · upᵀ + bias, and gelu comes "
+                "after.",
+                "the brackets around gelu's argument.",
+            ),
+            (
+                "rank 0's up bias",
+                "Every rank added rank 0's shard of the up bias. Rank r's outputs have rank r's bias.",
+                "the index of up_biases inside your loop.",
+            ),
+            (
+                "rank 0's shards",
+                "Every rank computed with rank 0's shards. The sum is then tp times rank 0's partial.",
+                "the index of the shards inside your loop.",
+            ),
+            ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
         ),
     ),
 )
