@@ -6,7 +6,7 @@ from tplearn.checks.observe import Observation
 
 # What is told first: a changed input, or a result that was not waited for, spoils all that comes after.
 FIRST = ("inputs", "upstream", "handles")
-NOT_VALUES = (*FIRST, "ledger", "warning", "error", "refusal")
+NOT_VALUES = (*FIRST, "wires", "ledger", "warning", "error", "refusal")
 
 
 def wrong_aspects(exercise: Exercise, got: Observation, want: Observation) -> list[str]:

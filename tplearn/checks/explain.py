@@ -37,6 +37,9 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
             f"{case.where} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad "
             "on the way ends the autograd graph."
         )
+    complaint = _complaint(mine[aspect]) if aspect not in due else ""
+    if complaint:
+        return f"On {case} {complaint}"
     if aspect == "ledger":
         return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
@@ -153,6 +156,11 @@ def _short(value: Any) -> str:
         return f"{len(value)} of {_short(value[0])}"
     text = repr(value)
     return text if len(text) <= SHOWN or hasattr(value, "__dataclass_fields__") else text[: SHOWN - 1] + "…"
+
+
+def _complaint(found: Any) -> str:
+    """An aspect that is seen only where something is wrong says what, in a sentence: the first rank's."""
+    return next((own for own in (found if isinstance(found, list) else [found]) if isinstance(own, str)), "")
 
 
 def _first(value: Any) -> Any:
