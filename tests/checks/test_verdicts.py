@@ -1,6 +1,7 @@
 """What a wrong answer is told, and that nothing an answer does can freeze or fool the check."""
 
 import dataclasses
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tplearn.checks import check, find_exercise, judge
+from tplearn.checks.clues import clues
 from tplearn.checks.compare import Opaque, first_difference
+from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import plain
 from tplearn.checks.traffic import Traffic
 from tplearn.ranks import Row
@@ -227,6 +230,21 @@ def test_a_result_where_an_error_is_due_shows_no_misconception_about_other_cases
     assert verdict.aspects == {"forward": True, "refusal": False} and verdict.misconception == "padded"
 
 
+ODD = [torch.ones(shape) for shape in ((), (0,), (1,), (3,), (3, 1), (2, 3), (3, 2), (2, 3, 2), (0, 3))]
+ODD += [ODD[5] * factor for factor in (0.0, float("nan"), float("inf"), 1j)] + [
+    ODD[5].long(),
+    ODD[5].bool(),
+    ODD[4].double(),
+]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_clues_are_looked_for_in_tensors_of_any_shape(ranks: int) -> None:
+    for got, want in itertools.product(ODD, repeat=2):
+        leaf = Leaf(ranks, [got, ODD[4], got][:ranks], [want] * ranks, {"x": [got], "y": [want] * ranks})
+        assert len(clues([leaf, leaf])) <= 2
+
+
 def test_shards_in_reverse_order_and_of_another_shape_are_seen() -> None:
     def reverse(weight: Tensor, world_size: int) -> Shards:
         return SPLIT.reference(weight, world_size)[::-1]
@@ -265,6 +283,12 @@ def test_check_finds_the_exercise_by_name_and_prints(capsys: pytest.CaptureFixtu
         check(split_column)
     with pytest.raises(ValueError, match="the function itself"):
         check("split_columns")
+
+
+def test_numbers_are_shown_with_as_many_digits_as_tell_them_apart() -> None:
+    assert first_difference(18.9999999, 18).how == "is 18.9999999, where 18 is due"
+    assert first_difference(2.5, 3).how == "is 2.5, where 3 is due"
+    assert "is complex64, where float32 is due" in first_difference(ODD[8] * 1j, ODD[8]).how
 
 
 def test_values_are_compared_in_kind_and_in_depth() -> None:

@@ -3,42 +3,21 @@
 Each clue is a fact about every wrong value of one aspect, on every case. It names no cause: it says what can be seen.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from tplearn.checks.compare import first_difference
+from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.relations import FACTORS, digits_shared, factor_of, place_of_right, rearranged
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One tensor of an aspect, on one case: what each rank (or list entry) has, and should have.
-
-    inputs: the arguments of the call by name, as tensors, for each rank where they differ.
-    """
-
-    tp: int
-    got: list[Tensor]
-    want: list[Tensor]
-    inputs: dict[str, list[Tensor]]
-
-    @property
-    def wrong(self) -> list[int]:
-        """The ranks whose tensor is wrong."""
-        return [r for r, pair in enumerate(zip(self.got, self.want, strict=True)) if first_difference(*pair)]
-
-    @property
-    def alike_in_shape(self) -> bool:
-        """Whether got and want can be compared number by number."""
-        return all(g.shape == w.shape for g, w in zip(self.got, self.want, strict=True))
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
     """Sentences that hold for all leaves, the most telling first; at most two."""
     wrong = [leaf for leaf in leaves if leaf.wrong]
+    if not all(kind_of(got) == kind_of(want) != "complex" for _, got, want in wrong_pairs(wrong)):
+        return []  # the sentence about the type says it all
     found: list[str] = []
     for look in LOOKS:
         sentence = look(wrong) if wrong else None
@@ -47,19 +26,13 @@ def clues(leaves: list[Leaf]) -> list[str]:
     return found[:2]
 
 
-def _pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(tp, got, want) of every wrong tensor."""
-    for leaf in leaves:
-        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong)
-
-
 def _zero(leaves: list[Leaf]) -> str | None:
-    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in _pairs(leaves)) else None
+    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
 
 
 def _ratio(leaves: list[Leaf]) -> str | None:
     """One factor for every wrong tensor, as a number or as a function of tp."""
-    factors = [(tp, factor_of(got, want)) for tp, got, want in _pairs(leaves)]
+    factors = [(tp, factor_of(got, want)) for tp, got, want in wrong_pairs(leaves)]
     if any(factor is None for _, factor in factors):
         return None
     tps = {tp for tp, _ in factors}
@@ -158,19 +131,19 @@ def _shifted(leaves: list[Leaf]) -> str | None:
         return None
     for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
         for sign, word in ((1, "more"), (-1, "less")):
-            if all(_equal(got, want + sign * function(tp)) for tp, got, want in _pairs(leaves)):
+            if all(_equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
                 return f"Yours is exactly {text} {word} than the right one, everywhere."
     return None
 
 
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places."""
-    found = {rearranged(got, want) for _, got, want in _pairs(leaves)}
+    found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
     return found.pop() if len(found) == 1 else None
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
-    digits = [digits_shared(got, want) for _, got, want in _pairs(leaves)]
+    digits = [digits_shared(got, want) for _, got, want in wrong_pairs(leaves)]
     if None in digits:
         return None
     text = f"Yours and the right one agree to {min(digits)} digits."
@@ -189,12 +162,13 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    found = {place_of_right(got, want) for _, got, want in _pairs(leaves)}
+    found = {place_of_right(got, want) for _, got, want in wrong_pairs(leaves)}
     return found.pop() if len(found) == 1 else None
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
-    if all(got.is_floating_point() and bool((got.isnan() & ~want.isnan()).any()) for _, got, want in _pairs(leaves)):
+    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
+    if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
         return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
     return None
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.clues import Leaf, clues
+from tplearn.checks.clues import clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
 from tplearn.ranks.worker import PerRank
 
@@ -39,7 +40,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         )
     complaint = _complaint(mine[aspect]) if aspect not in due else ""
     if complaint:
-        return f"On {case} {complaint}"
+        return f"{case.where} {complaint}"
     if aspect == "ledger":
         return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
