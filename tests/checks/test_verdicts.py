@@ -17,11 +17,12 @@ from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import plain
 from tplearn.checks.traffic import Traffic
 from tplearn.ranks import Row
-from tplearn.simulated import Ledger
+from tplearn.simulated import Ledger, all_gather
 
 ROW = dataclasses.replace(find_exercise("row_parallel"), timeout=2.0)
 SPLIT = find_exercise("split_columns")
 PLAN = find_exercise("linear_by_plan")
+COLUMN = find_exercise("column_parallel")
 Shards = list[Tensor]
 
 
@@ -94,6 +95,11 @@ def raises(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Tenso
     return xs[7]
 
 
+def reads_the_list(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    ys = all_gather([x @ weight.T for x, weight in zip(xs, weights, strict=True)], -1, ledger=ledger)
+    return [y + torch.cat(biases) for y in ys]
+
+
 VERDICTS = [
     (loops, "time limit", "within the time limit"),
     (dies, "exited", "ended before it returned"),
@@ -157,6 +163,19 @@ def test_a_right_result_with_the_wrong_ledger_is_told_in_collectives() -> None:
     verdict = judge(PLAN, twice)
     assert verdict.aspects == {"forward": True, "gradient": True, "ledger": False}
     assert "rank 0 of your function ran 2 × all_gather" in str(verdict)
+
+
+def test_a_tensor_read_from_another_rank_is_told_with_its_owner() -> None:
+    def right_in_another_way(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+        together = torch.stack(biases)  # each rank's result is made from its own row: the gradient of others is zero
+        sums = ROW.reference(xs, weights, [torch.zeros_like(bias) for bias in biases], ledger)
+        return [y + together[rank] for rank, y in enumerate(sums)]
+
+    assert judge(ROW, right_in_another_way).passed
+    verdict = judge(COLUMN, reads_the_list)
+    assert not verdict.passed and verdict.aspects["ledger"] is False
+    assert verdict.sizes == {1: True, 2: False, 3: False, 4: False}
+    assert "rank 1 read bias_shards[0], which lies in rank 0's memory" in " ".join(str(verdict).split())
 
 
 def test_a_ledger_of_the_same_bytes_in_another_form_is_right() -> None:

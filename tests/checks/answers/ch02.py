@@ -151,6 +151,11 @@ def _column_dense(xs: Shards, weight_shards: Shards, bias_shards: Shards, ledger
     return [x @ weight.T + bias for x in xs]
 
 
+def _column_bias_from_the_list(xs: Shards, weight_shards: Shards, bias_shards: Shards, ledger: Ledger) -> Shards:
+    ys = all_gather([x @ weight.T for x, weight in zip(xs, weight_shards, strict=True)], -1, ledger)
+    return [y + torch.cat(bias_shards) for y in ys]
+
+
 def _column_gathered_at_rank_0(xs: Shards, weight_shards: Shards, bias_shards: Shards, ledger: Ledger) -> Shards:
     ys = [F.linear(*layer) for layer in zip(xs, weight_shards, bias_shards, strict=True)]
     return broadcast(torch.cat(ys, -1), len(ys), ledger)
@@ -340,6 +345,7 @@ LAZY: dict[str, dict[str, Any]] = {
         "dense": _column_dense,
         "rows written by hand": _by_hand,
         "a decoy collective": _decoy,
+        "the bias read from the list": _column_bias_from_the_list,
         "all to rank 0": _column_gathered_at_rank_0,
         "rank 0's x": _column_from_rank_0,
         "detached": _column_detached,

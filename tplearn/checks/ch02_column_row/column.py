@@ -152,6 +152,21 @@ COLUMN_PARALLEL = Exercise(
             "the index of bias_shards inside your loop.",
         ),
         Mutant(
+            "bias after the gather",
+            lambda xs, weights, biases, ledger: [
+                y + b for y, b in zip(_no_bias(xs, weights, biases, ledger), biases, strict=True)
+            ],
+            "You added a rank's shard of the bias to all of Y: the shard has out/tp numbers, and Y has out. Each rank "
+            "adds its shard to its own outputs, before the gather.",
+            "where bias_shards[rank] enters.",
+        ),
+        Mutant(
+            "x summed",
+            lambda xs, weights, biases, ledger: column_parallel(all_reduce(xs, ledger), weights, biases, ledger),
+            "You all-reduced x. Every rank has all of x already, the same numbers: their sum is tp · x.",
+            "the first collective: there is none before the matmul.",
+        ),
+        Mutant(
             "bias forgotten",
             _no_bias,
             "Your result lacks the bias. In column parallel the bias is cut like the outputs, and each rank adds its "

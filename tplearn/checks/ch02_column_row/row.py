@@ -9,7 +9,7 @@ from tplearn.checks.ch02_column_row.wrong import NO_WIRE, products
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import pick, randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
-from tplearn.simulated import Ledger, all_gather, all_reduce
+from tplearn.simulated import Ledger, all_gather, all_reduce, reduce_scatter
 
 Shards = list[Tensor]
 
@@ -148,6 +148,34 @@ ROW_PARALLEL = Exercise(
             ),
             "Your result is exactly tp times the right one: it was right, and you all-reduced it once more.",
             "the last all_reduce.",
+        ),
+        Mutant(
+            "last rank's bias for all",
+            _ending_in(lambda parts, biases, ledger: [y + biases[-1] for y in all_reduce(parts, ledger=ledger)]),
+            "The numbers are right, but only the last rank's copy of the bias was used. It gets every rank's gradient "
+            "and the other copies get none: after one training step the copies differ.",
+            "whose bias rank 0 adds.",
+        ),
+        Mutant(
+            "stacked on the batch",
+            _ending_in(lambda parts, biases, ledger: _each(all_gather(parts, 0, ledger=ledger), biases)),
+            "You put the products one after the other along dim 0, the batch. Each product is a partial of every "
+            "token of the batch: the products are added.",
+            "the shape of one rank's product, against the shape of Y.",
+        ),
+        Mutant(
+            "reduce-scatter for all-reduce",
+            _ending_in(lambda parts, biases, ledger: _each(reduce_scatter(parts, -1, ledger=ledger), biases)),
+            "A reduce-scatter leaves each rank a shard of the sum, and the bias does not fit it. Asked is all of Y on "
+            "every rank: an all-reduce.",
+            "the collective.",
+        ),
+        Mutant(
+            "not transposed",
+            lambda xs, weights, biases, ledger: row_parallel(xs, [w.T for w in weights], biases, ledger),
+            "A weight shard is [out, in_r], nn.Linear's layout, and x is [batch, tokens, in_r]. Their product needs "
+            "the transpose: x @ weight.T.",
+            "the two shapes that meet at the @.",
         ),
         Mutant(
             "bias forgotten",

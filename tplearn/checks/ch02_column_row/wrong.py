@@ -14,7 +14,7 @@ def products(x_shards: list[Tensor], weight_shards: list[Tensor]) -> list[Tensor
 
 
 NO_WIRE = (
-    "The numbers are right, and no collective ran. You read the other ranks' tensors from the list. Here that works; "
+    "The numbers are right, and no collective ran: you read the other ranks' tensors from the list. Here that works; "
     "on four GPUs rank 0 cannot read rank 1's memory. What crosses between ranks must go through a collective."
 )
 RANK_0_X = (

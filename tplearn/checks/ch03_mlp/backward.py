@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Generator, Tensor
 
 from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, sizes
@@ -44,6 +45,7 @@ MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "times hidden": lambda grad, h: grad * h,
     "sign": lambda grad, h: grad * h.sign(),
     "mask turned over": lambda grad, h: grad * (h < 0),
+    "mask turned over, zeros too": lambda grad, h: grad * (h <= 0),
 }
 
 
@@ -61,11 +63,15 @@ def _backward(
     mask = MASKS.get(wrong, MASKS[""])
     if wrong == "rank 0's shards":
         hiddens, ups, downs = [hiddens[0]] * p, [ups[0]] * p, [downs[0]] * p
+    if wrong == "down transposed":
+        downs = [down.T for down in downs]
+    if wrong == "up transposed":
+        ups = [up.T for up in ups]
     inner = [mask(grad @ down, h) for h, down in zip(hiddens, downs, strict=True)]  # [tokens, ffn/p]
     if wrong == "summed in between":
         inner = all_reduce(inner, ledger=ledger)
-    if wrong == "gathered in between":
-        whole_up = all_gather(ups, 0, ledger=ledger)
+    if wrong.startswith("inner gradient gathered"):
+        whole_up = all_gather(ups, 0, ledger=ledger) if wrong.endswith("and up") else [torch.cat(ups)] * p
         return [h @ up for h, up in zip(all_gather(inner, 1, ledger=ledger), whole_up, strict=True)]
     if wrong == "residual":
         return [dx + grad for dx in ending([h @ up for h, up in zip(inner, ups, strict=True)], ledger)]
@@ -141,10 +147,33 @@ MLP_BACKWARD_INPUT = Exercise(
                 "the all_reduce between down and up: there is none.",
             ),
             (
-                "gathered in between",
+                "mask turned over, zeros too",
+                "Your gradient passes where hidden was 0 or negative. relu lets a number through where it is positive.",
+                "the <= in the mask.",
+            ),
+            (
+                "inner gradient gathered and up",
                 "The result is right and cost too much: you gathered the inner layer's gradient and up. Each rank "
                 "goes back through its own shard of up, and only dx is summed.",
                 "the two all_gathers.",
+            ),
+            (
+                "inner gradient gathered",
+                "The result is right and cost too much: you gathered the inner layer's gradient, and every rank went "
+                "back through all of up. It has its own shard of up only, and that fits its shard of the gradient.",
+                "what crosses: dx, and nothing before it.",
+            ),
+            (
+                "down transposed",
+                "You transposed down. The forward pass multiplied by downᵀ; its backward multiplies by down as it is: "
+                "[tokens, hidden] @ [hidden, ffn/p].",
+                "the two shapes that meet at the first @.",
+            ),
+            (
+                "up transposed",
+                "You transposed up. The forward pass multiplied by upᵀ; its backward multiplies by up as it is: "
+                "[tokens, ffn/p] @ [ffn/p, hidden].",
+                "the two shapes that meet at the second @.",
             ),
             (
                 "residual",

@@ -33,7 +33,15 @@ def _bill(
     p, width = world_size, hidden
     if wrong in ("inner layer", "inner shard"):
         width = ffn // p if wrong == "inner shard" else ffn
-    numbers = {"weights": hidden * ffn // p, "both": tokens * (hidden + ffn), "tokens only": tokens}
+    numbers = {
+        "weights": hidden * ffn // p,
+        "whole weights": hidden * ffn,
+        "both": tokens * (hidden + ffn),
+        "y and a shard": tokens * (hidden + ffn // p),
+        "tokens only": tokens,
+    }
+    if wrong == "inner layer backward":
+        return tokens * (hidden + (ffn if training else 0)) * bytes_per_number
     each = numbers.get(wrong, tokens * width) * {"always 4": 4, "always 2": 2, "numbers": 1}.get(
         wrong, bytes_per_number
     )
@@ -83,6 +91,19 @@ MLP_COMMUNICATION_BYTES = Exercise(
             "You counted the inner layer beside y. Only y is summed; the inner layer never leaves its rank.",
             "ffn.",
         ),
+        (
+            "y and a shard",
+            "You counted a rank's shard of the inner layer beside y. Only y is summed; the shard never leaves its "
+            "rank.",
+            "the term with ffn.",
+        ),
+        (
+            "inner layer backward",
+            "You counted y forward and the inner layer backward. Backward it is dx that is summed, and dx has the "
+            "shape of x: tokens × hidden.",
+            "what the ranks hold partials of in the backward pass.",
+        ),
+        ("whole weights", "You counted the weights, hidden × ffn. Weights stay where they are.", "what is summed."),
         ("weights", "You counted a rank's weights, hidden × ffn / tp. Weights stay where they are.", "what is summed."),
         ("tokens only", "You counted one number for each token. A token's row of y has `hidden` numbers.", "hidden."),
         (

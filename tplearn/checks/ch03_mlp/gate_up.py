@@ -47,6 +47,16 @@ def _reshard(shards: Shards, world_size: int, wrong: str = "") -> Shards:
     whole = torch.cat([gate, up])
     if wrong == "unchanged":
         return shards
+    if wrong == "world_size ignored":
+        return [whole]
+    if wrong == "each into world_size":
+        return [torch.cat(pair) for h in halves for pair in zip(*(split(x, world_size, 0) for x in h), strict=True)]
+    if wrong == "refuses fewer ranks" and world_size % len(shards):
+        raise ValueError("only to a multiple")
+    if wrong == "every other row":
+        return fuse(*(torch.cat([shard[half::2] for shard in shards]) for half in (0, 1)), world_size)
+    if wrong == "side by side":
+        return [torch.cat(pair, 1) for pair in zip(split(gate, world_size, 0), split(up, world_size, 0), strict=True)]
     if wrong == "one block":
         return split(torch.cat(shards), world_size, 0)
     if wrong == "whole as one block":
@@ -103,6 +113,34 @@ RESHARD_GATE_UP = Exercise(
             "You cut each old shard by itself. That is right where the new number of ranks is a multiple of the old "
             "one; from 3 shards to 2, or from 2 to 1, rows of different old shards must come together.",
             "put gate together, and up, before you cut.",
+        ),
+        (
+            "world_size ignored",
+            "You put the whole weight together and stopped. Now cut gate and up for world_size ranks.",
+            "the number of shards in your result.",
+        ),
+        (
+            "each into world_size",
+            "You cut each old shard into world_size new ones: there are p · world_size of them now. Gate and up must "
+            "be put together first, and then cut.",
+            "the number of shards in your result.",
+        ),
+        (
+            "refuses fewer ranks",
+            "You refuse wherever the new number of ranks is not a multiple of the old one. All that must divide is "
+            "ffn, by the new number.",
+            "the condition of your ValueError.",
+        ),
+        (
+            "every other row",
+            "You took every other row for gate. These shards keep gate as one block above up: the first half of the "
+            "rows.",
+            "how a shard is put together.",
+        ),
+        (
+            "side by side",
+            "You put a rank's rows of gate and of up side by side. They lie one above the other: [2·ffn/q, hidden].",
+            "the dim of torch.cat.",
         ),
         (
             "unchanged",

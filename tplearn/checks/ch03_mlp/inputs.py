@@ -1,6 +1,6 @@
-"""What the cases of chapter 03 are made of: sizes that are all different, and copies in memory of their own."""
+"""What the cases of chapter 03 are made of: sizes that are all different."""
 
-from torch import Generator, Tensor
+from torch import Generator
 
 from tplearn.checks.inputs import pick
 
@@ -12,8 +12,3 @@ def sizes(generator: Generator, tp: int) -> tuple[int, int]:
     """(hidden, ffn): different from each other and from TOKENS; ffn divides by tp, hidden need not."""
     hidden = pick(generator, 6, 9)
     return hidden, tp * pick(generator, 11, 15)
-
-
-def copies(tensor: Tensor, tp: int) -> list[Tensor]:
-    """The same numbers on every rank, in memory of its own."""
-    return [tensor.clone() for _ in range(tp)]

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Generator, Tensor
 from torch.nn.functional import gelu, sigmoid, silu
 
+from tplearn.checks.ch02_column_row.inputs import copies
+from tplearn.checks.ch02_column_row.wrong import RANK_0_X
 from tplearn.checks.ch03_mlp.gate_up import fuse
-from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, copies, sizes
-from tplearn.checks.ch03_mlp.wrong import RANK_0_X, Ending, Shards, summed, wrong_endings
+from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, sizes
+from tplearn.checks.ch03_mlp.wrong import Ending, Shards, summed, wrong_endings
 from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
@@ -60,11 +63,19 @@ def _experts(
         for e in range(EXPERTS):
             xs = ending(_partials(xs, gate_ups, downs, e, ledger, wrong), ledger)
         return xs
+    if wrong == "rank 0's shards":
+        gate_ups, downs = [gate_ups[0]] * len(xs), [downs[0]] * len(xs)
     partials = [_partials(xs, gate_ups, downs, e, ledger, wrong) for e in range(EXPERTS)]  # partials[expert][rank]
     if wrong == "one all-reduce each":
         return [sum(ys) for ys in zip(*(ending(parts, ledger) for parts in partials), strict=True)]
     chosen = {"first only": partials[:1], "last only": partials[-1:]}.get(wrong, partials)
-    parts = [sum(of_rank) for of_rank in zip(*chosen, strict=True)]
+    together = {
+        "experts multiplied": lambda of_rank: torch.stack(of_rank).prod(0),
+        "experts side by side": lambda of_rank: torch.cat(of_rank, -1),
+    }.get(wrong, sum)
+    parts = [together(of_rank) for of_rank in zip(*chosen, strict=True)]
+    if wrong == "residual":
+        return [x + y for x, y in zip(xs, ending(parts, ledger), strict=True)]
     return ending([part / EXPERTS for part in parts] if wrong == "experts averaged" else parts, ledger)
 
 
@@ -122,6 +133,26 @@ TP_SWIGLU = Exercise(
                 "what the second expert reads.",
             ),
             ("experts averaged", "You averaged the experts. Their results are added.", "the division by their number."),
+            (
+                "experts multiplied",
+                "You multiplied the experts' results. They are added.",
+                "the operator between them.",
+            ),
+            (
+                "experts side by side",
+                "You put the experts' results side by side. Each has the shape of y already: they are added.",
+                "the shape of your result.",
+            ),
+            (
+                "residual",
+                "You added x to the result. A transformer's block does that; here y is the MLPs alone.",
+                "the last addition.",
+            ),
+            (
+                "rank 0's shards",
+                "Every rank computed with rank 0's shards. The sum is then tp times rank 0's partial.",
+                "the index of the shards inside your loop.",
+            ),
             (
                 "gate and up swapped",
                 "You applied silu to up and multiplied by gate. The two have the same shape, so nothing complains. In "

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from tplearn.checks.ch02_column_row.wrong import NO_WIRE
 from tplearn.checks.exercise import Mutant
 from tplearn.simulated import Ledger, all_gather, all_reduce
 
@@ -57,14 +58,7 @@ def wrong_endings(ending_in: Callable[[Ending], Callable[..., Shards]], result: 
         Mutant(
             "sum without a collective",
             ending_in(lambda parts, ledger: [sum(parts)] * len(parts)),
-            "The numbers are right, and no collective ran. You added the list's entries in plain Python. In this list "
-            "that works; on four GPUs rank 0 cannot read rank 1's memory. A sum over ranks is a collective.",
+            NO_WIRE,
             "all_reduce(partials, ledger=ledger).",
         ),
     )
-
-
-RANK_0_X = (
-    "The numbers are right and the gradient is not: every rank read rank 0's copy of x. Each rank has a copy of its "
-    "own, xs[rank], and the gradient must reach that one."
-)
