@@ -1,4 +1,4 @@
-# make lab        open the course in JupyterLab
+# make lab        open your copy of the course, my-course/, in JupyterLab
 # make test       run every test
 # make figures    draw the figures again
 # make exercises  make exercises/ from solutions/

@@ -110,21 +110,21 @@ def browser_tab() -> Iterator[Page]:
             browser.close()
 
 
-def copy_unrun(source: Path, target: Path) -> None:
-    """Copies a notebook without outputs and counts: what a page then shows was made by this run."""
-    notebook = json.loads(source.read_text())
+def forget_outputs(page: Path) -> None:
+    """Leaves a notebook without outputs and counts: what it then shows was made by the run that follows."""
+    notebook = json.loads(page.read_text())
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(notebook))
+    page.write_text(json.dumps(notebook))
 
 
 def open_notebook(tab: Page, server: Server, notebook: str) -> None:
     """Opens a notebook and waits until its kernel is idle."""
     tab.goto(server.url(notebook, workspace=re.sub(r"\W+", "-", notebook)))
     tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    tab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    # The notebook's own indicator calls itself idle already before it has a kernel.
+    tab.locator("#jp-bottom-panel").get_by_text("| Idle").wait_for(timeout=60_000)
     # JupyterLab connects to a fresh kernel twice, and cancels what was sent on the first connection.
     tab.wait_for_timeout(2000)
 

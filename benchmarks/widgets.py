@@ -1,29 +1,27 @@
 """Median time from moving a slider to the new picture, in JupyterLab in Chromium: `python benchmarks/widgets.py`."""
 
-import shutil
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from lab_page import browser_tab, copy_unrun, move_slider, open_notebook, run_all, serve, widget_cells
+from lab_page import browser_tab, forget_outputs, move_slider, open_notebook, run_all, serve, widget_cells
 
-from tplearn.lab import course_folder
+from tplearn.course.copy import update
+from tplearn.course.places import course_folder
 
 MOVES = 9
 
 
 def main(names: list[str]) -> None:
     """One line for each slider of each chapter named, or of every chapter that has one."""
-    root = course_folder()
-    chapters = [path for path in sorted((root / "chapters").glob("*.ipynb")) if not names or path.stem in names]
     with tempfile.TemporaryDirectory() as scratch:
         served, settings = Path(scratch, "course"), Path(scratch, "settings")
         settings.mkdir()
+        update(served, course_folder())
+        chapters = [path for path in sorted((served / "chapters").glob("*.ipynb")) if not names or path.stem in names]
         for path in chapters:
-            copy_unrun(path, served / "chapters" / path.name)
-        for script in (root / "chapters").glob("*.py"):
-            shutil.copy(script, served / "chapters" / script.name)
+            forget_outputs(path)
         with serve(served, settings) as server:
             for path in chapters:
                 with browser_tab() as tab:

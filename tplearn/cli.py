@@ -12,19 +12,29 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tensor paral
 
 @app.command()
 def lab(
-    page: Annotated[str, typer.Argument(help="The notebook to open, seen from the course's folder.")] = "",
+    page: Annotated[str, typer.Argument(help="The notebook to open, such as exercises/02_column_row.ipynb.")] = "",
     port: Annotated[int | None, typer.Option(help="Port to serve on; a free one near 8888 when not given.")] = None,
     browser: Annotated[
         bool | None, typer.Option("--browser/--no-browser", help="Open a browser; by default where a display is.")
     ] = None,
 ) -> None:
-    """Opens the course in JupyterLab."""
+    """Opens your copy of the course in JupyterLab: the one you are in, else my-course, made on the first call."""
     from tplearn import lab as jupyter
 
-    try:
+    with _complaints():
         jupyter.open_lab(page or jupyter.FIRST_PAGE, port, browser)
-    except FileNotFoundError as error:
-        raise typer.Exit(_complain(error)) from error
+
+
+@app.command()
+def start(folder: Annotated[Path, typer.Argument(help="The folder to make it in; what it holds stays.")]) -> None:
+    """Makes a copy of the course to work in, or brings one up to date: what you have changed in it stays."""
+    from tplearn.course.copy import update
+    from tplearn.course.places import course_folder
+
+    with _complaints():
+        news = update(folder, course_folder())
+    for line in (*news, f"Your copy of the course is in {folder}. To open it: cd there, tplearn lab"):
+        typer.echo(line)
 
 
 @app.command()
@@ -42,10 +52,9 @@ def check(number: Annotated[str, typer.Argument(help="The chapter's number, such
     """Runs an exercise notebook in a fresh kernel and prints every verdict and the points."""
     from tplearn.grading.self_check import check_notebook
 
-    try:
-        raise typer.Exit(check_notebook(number))
-    except ValueError as error:
-        raise typer.Exit(_complain(error)) from error
+    with _complaints():
+        code = check_notebook(number)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -55,14 +64,12 @@ def release(
     ] = False,
 ) -> None:
     """Makes exercises/ from solutions/. The same solutions always give the same bytes."""
+    from tplearn.course.places import course_folder
     from tplearn.grading.release import release as make
-    from tplearn.lab import course_folder
 
-    try:
+    with _complaints():
         folder = course_folder()
         changed = make(folder / "solutions", folder / "exercises", check_only=check_only)
-    except (ValueError, FileNotFoundError) as error:
-        raise typer.Exit(_complain(error)) from error
     for path in changed:
         typer.echo(f"{'out of date' if check_only else 'written'}: {path.relative_to(folder)}")
     if not changed:
@@ -168,10 +175,10 @@ def _prepare_ranks() -> None:
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[None]:
-    """A wrong value, or a fault on a rank, is one message and exit code 2."""
+    """A wrong value, a file that cannot be read or written, or a fault on a rank, is one message and exit code 2."""
     try:
         yield
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         raise typer.Exit(_complain(error)) from error
 
 

@@ -10,22 +10,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tplearn.course.copy import update
+from tplearn.course.places import copy_folder, course_folder
+
 FIRST_PAGE = "chapters/00_start_here.ipynb"
 SETTINGS = Path(__file__).parent / "jupyter"
-
-
-def course_folder() -> Path:
-    """The folder that holds chapters/: where this package was installed from, else the current folder or one above it.
-
-    Raises FileNotFoundError when there is none.
-    """
-    here = Path.cwd()
-    for folder in (Path(__file__).parent.parent, here, *here.parents):
-        if (folder / "chapters").is_dir() and (folder / "tplearn").is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no chapters/ folder beside the tplearn package, in {here}, or above it; run this inside the course's folder"
-    )
 
 
 def can_show_browser() -> bool:
@@ -55,9 +44,20 @@ def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, st
 
 
 def open_lab(page: str = FIRST_PAGE, port: int | None = None, browser: bool | None = None) -> None:
-    """Becomes JupyterLab, so that Ctrl-C and signals reach it and nothing is left behind. Does not return."""
+    """Serves the reader's copy of the course, brought up to date; `page` is a path in it. Does not return.
+
+    The process becomes JupyterLab, so that Ctrl-C and signals reach it and nothing is left behind.
+
+    Raises:
+        ValueError: the copy has no such page.
+        OSError: the course's folder is not found, or the copy cannot be written.
+    """
     browser = can_show_browser() if browser is None else browser
-    root = course_folder()
+    root = copy_folder()
+    for line in (f"Your copy of the course: {root}", *update(root, course_folder())):
+        print(line)
+    if not (root / page).exists():
+        raise ValueError(f"there is no {page} in {root}; pages: chapters/NN_name.ipynb, exercises/NN_name.ipynb")
     print("Starting JupyterLab. Press Ctrl-C here to stop it.", flush=True)
     os.chdir(root)
     command = lab_command(root, page, port, browser)

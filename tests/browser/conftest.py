@@ -1,10 +1,11 @@
-"""One JupyterLab for all browser tests, on a copy of the chapters, and a fresh Chromium tab for each test."""
+"""One JupyterLab for all browser tests, on a copy of the course, and a fresh Chromium tab for each test."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tplearn.course.copy import update
 
 ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -12,17 +13,10 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that is served: the chapters without outputs, and what they show or run."""
-    from benchmarks.lab_page import copy_unrun
-
-    folder = tmp_path_factory.mktemp("course")
-    (folder / "chapters").mkdir()
-    for notebook in (ROOT / "chapters").glob("*.ipynb"):
-        copy_unrun(notebook, folder / "chapters" / notebook.name)
-    for script in (ROOT / "chapters").glob("*.py"):
-        shutil.copy(script, folder / "chapters" / script.name)
-    shutil.copytree(ROOT / "figures", folder / "figures")
-    return folder
+    """The folder that is served: a reader's copy of the course, under a name that not every tool likes."""
+    copy = tmp_path_factory.mktemp("course") / "mein Kurs α"
+    update(copy, ROOT)
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`tplearn lab` serves the course, says where, and leaves no process behind."""
+"""`tplearn lab` serves the reader's copy, says where, and leaves no process behind."""
 
 import re
 import sys
@@ -14,10 +14,12 @@ from benchmarks.lab_page import serve  # noqa: E402
 from tplearn import lab  # noqa: E402
 
 
-def test_lab_is_up_and_leaves_nothing(tmp_path: Path) -> None:
+def test_lab_is_up_and_leaves_nothing(served: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tplearn.cli", "lab", "--no-browser", "--port", "{port}"]
-    with serve(lab.course_folder(), tmp_path, command) as server:
-        printed = re.search(rf"http://127.0.0.1:{server.port}/\S+\?token=\w+", (tmp_path / "server.log").read_text())
+    with serve(served, tmp_path, command) as server:
+        log = (tmp_path / "server.log").read_text()
+        assert f"Your copy of the course: {served}" in log
+        printed = re.search(rf"http://127.0.0.1:{server.port}/\S+\?token=\w+", log)
         assert printed and lab.FIRST_PAGE in printed[0], "the printed address leads to the first chapter"
         assert b"JupyterLab" in urllib.request.urlopen(printed[0], timeout=10).read()
         words = psutil.Process(server.pid).cmdline()

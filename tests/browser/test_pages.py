@@ -10,7 +10,15 @@ pytest.importorskip("playwright", reason="the dev extra is not installed")
 
 from playwright.sync_api import Page, expect  # noqa: E402
 
-from benchmarks.lab_page import Server, error_texts, move_slider, open_notebook, run_all, widget_cells  # noqa: E402
+from benchmarks.lab_page import (  # noqa: E402
+    Server,
+    error_texts,
+    forget_outputs,
+    move_slider,
+    open_notebook,
+    run_all,
+    widget_cells,
+)
 
 pytestmark = pytest.mark.browser
 PAGES = ("00_start_here", "02_column_row", "12_real_weights")
@@ -66,11 +74,13 @@ def test_these_tests_see_an_error_and_a_picture_that_stays(lab: Server, served: 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_chapter_runs_from_top_to_bottom(
-    name: str, lab: Server, tab: Page, screenshot: Callable[[str], None]
+    name: str, lab: Server, served: Path, tab: Page, screenshot: Callable[[str], None]
 ) -> None:
+    forget_outputs(served / f"chapters/{name}.ipynb")
     open_notebook(tab, lab, f"chapters/{name}.ipynb")
     screenshot("top")
     run_all(tab)
+    assert not tab.locator(".jp-OutputArea details").count(), "who runs a cell sees what it shows, without a click"
     assert open_every_fold(tab) > 0, "a chapter has predictions with folded answers"
     broken = tab.locator(".jp-RenderedMarkdown img").evaluate_all(
         "nodes => nodes.filter(n => n.complete && !n.naturalWidth).map(n => n.src)"
@@ -82,6 +92,24 @@ def test_a_chapter_runs_from_top_to_bottom(
             assert move_slider(cell) < 5
         screenshot("widget")
     assert not error_texts(tab)
+
+
+@pytest.mark.parametrize("name", ["chapters/01_why_split", "exercises/02_column_row"])
+def test_a_page_that_was_only_opened_is_unchanged_and_its_answers_are_closed(
+    name: str, lab: Server, served: Path, tab: Page, screenshot: Callable[[str], None]
+) -> None:
+    before = (served / f"{name}.ipynb").read_bytes()
+    open_notebook(tab, lab, f"{name}.ipynb")
+    if name.startswith("chapters"):
+        fold = tab.locator(".jp-OutputArea details").first
+        fold.scroll_into_view_if_needed()
+        screenshot("closed")
+        expect(fold.get_by_text("embedding    1,050,673,152")).to_be_hidden()
+        fold.locator("summary").click()
+        expect(fold.get_by_text("embedding    1,050,673,152")).to_be_visible()
+        screenshot("open")
+    assert not tab.locator(".jp-mod-dirty").count(), "the tab is marked as changed"
+    assert (served / f"{name}.ipynb").read_bytes() == before
 
 
 def test_a_newcomer_sees_the_chapter_and_no_pop_up(lab: Server, tab: Page, screenshot: Callable[[str], None]) -> None:

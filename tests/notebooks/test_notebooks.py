@@ -12,7 +12,7 @@ import pytest
 
 from tplearn.checks import exercises
 from tplearn.checks.registry import find_exercise
-from tplearn.grading.release import CHECK, CHECK_MARKER, release
+from tplearn.grading.release import CHECK, CHECKED, release, tags
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS, SOLUTIONS, EXERCISES = (
@@ -68,7 +68,7 @@ def test_a_solution_passes_every_check(path: Path, tmp_path: Path) -> None:
 
 @each(EXERCISES)
 def test_every_check_of_an_untouched_exercise_fails(path: Path, tmp_path: Path) -> None:
-    checks = [cell for cell in code_cells(path) if CHECK_MARKER in cell.source]
+    checks = [cell for cell in code_cells(path) if CHECKED in tags(cell)]
     outcome = run_nbval(path, "--nbval-lax", tmp_path)
     assert outcome["failures"] == len(checks) == len(exercises(path.name[:2])), outcome["output"]
     assert not outcome["errors"] + outcome["skipped"], outcome["output"]
@@ -89,12 +89,12 @@ def test_no_code_cell_would_be_left_out_by_nbval(path: Path) -> None:
 def test_a_solution_announces_its_exercises_as_the_registry_has_them(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    headings = [line.removeprefix("### ") for text in prose for line in text.splitlines() if line.startswith("### ")]
+    headings = [line.removeprefix("## ") for text in prose for line in text.splitlines() if line.startswith("## ")]
     due = exercises(path.name[:2])
     assert headings == [exercise.heading for exercise in due]
     checked = [name for cell in code_cells(path) for name in CHECK.findall(cell.source)]
     assert checked == [exercise.name for exercise in due]
-    for text in (text for text in prose if "### " in text):
+    for text in (text for text in prose if "## " in text):
         assert text.count("<summary>Hint") == 3, f"three hints are due in:\n{text}"
         assert "> **Predict first.**" in text, f"a prediction is due in:\n{text}"
     total = sum(exercise.points for exercise in due), sum(exercise.minutes for exercise in due)
@@ -106,14 +106,14 @@ def test_a_solution_announces_its_exercises_as_the_registry_has_them(path: Path)
 def test_an_untouched_exercise_holds_no_solution_and_the_passing_verdict(path: Path) -> None:
     for cell in code_cells(path):
         assert "SOLUTION" not in cell.source
-        if CHECK_MARKER not in cell.source:
+        if CHECKED not in tags(cell):
             assert not cell.outputs
             continue
         (name,) = CHECK.findall(cell.source)
         (output,) = cell.outputs
         points = find_exercise(name).points
         assert output.text.startswith(f"{name} ") and output.text.endswith(f" {points}/{points}\n")
-        assert cell.source == f"{CHECK_MARKER}\ncheck({name})"
+        assert cell.source == f"check({name})"
 
 
 def test_nbgrader_accepts_the_solutions_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tplearn.checks import find_exercise
-from tplearn.grading.notebooks import clean, differences, restore
+from tplearn.grading.notebooks import clean, differences, main, restore
 from tplearn.grading.release import as_text, release, stamp
 from tplearn.grading.self_check import check_notebook
 
@@ -19,7 +19,7 @@ RIGHT = """def split_columns(weight, world_size):
     return list(weight.chunk(world_size))
     ### END SOLUTION"""
 IMPORTS = "from tplearn.checks import check"
-CHECK_CELL = "# NBVAL_CHECK_OUTPUT\ncheck(split_columns)"
+CHECK_CELL = "check(split_columns)"
 
 
 def notebook_of(*sources: str) -> NotebookNode:
@@ -110,14 +110,26 @@ def test_an_unknown_chapter_names_those_that_are_there(tmp_path: Path) -> None:
         check_notebook("77", tmp_path)
 
 
+def test_the_readers_own_notebook_is_checked_and_not_a_newer_version_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, IMPORTS, RIGHT, CHECK_CELL)
+    path.with_stem(f"{path.stem}_new").write_text(as_text(notebook_of("1 / 0")))
+    check_notebook("02", tmp_path)
+    assert capsys.readouterr().out.startswith(f"Checking {path}\nsplit_columns   forward ✓")
+
+
 def test_stored_notebooks_are_clean_and_comparable(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "import sys\nfor k in range(3):\n    print(k)\n    sys.stdout.flush()",
-        "# NBVAL_IGNORE_OUTPUT\nid(object())",
+        "id(object())",
         "{'a': 1}",
     )
-    assert restore(path) == []
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].metadata.tags = ["nbval-ignore-output"]
+    path.write_text(as_text(notebook))
+    assert main([str(path)]) == 0
     first = path.read_bytes()
     stored = nbformat.read(path, as_version=4)
     assert [len(cell.outputs) for cell in stored.cells] == [1, 0, 1]

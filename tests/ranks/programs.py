@@ -174,6 +174,61 @@ def one_gigabyte():
     return torch.ones(1 << 28 if rank() == 0 else 1)
 
 
+def sleeps():
+    dist.all_reduce(torch.ones(4))
+    if rank() == 1:
+        time.sleep(1000)
+    dist.all_reduce(torch.ones(4))
+
+
+def tags_that_never_meet():
+    if rank() == 0:
+        dist.send(torch.ones(3), dst=1, tag=1)
+    elif rank() == 1:
+        dist.recv(torch.ones(3), src=0, tag=2)
+
+
+def tags_in_another_order():
+    """Two messages, received in the order of neither their sending nor their sizes: gloo goes by the tag."""
+    if rank() == 0:
+        works = [dist.isend(torch.ones(3), 1, tag=1), dist.isend(torch.full((5,), 2.0), 1, tag=2)]
+    elif rank() == 1:
+        two, one = torch.empty(5), torch.empty(3)
+        works = [dist.irecv(two, 0, tag=2), dist.irecv(one, 0, tag=1)]
+    else:
+        works = []
+    for work in works:
+        work.wait()
+    return [one.tolist(), two.tolist()] if rank() == 1 else None
+
+
+def any_source():
+    """Rank 0 takes what comes from whom it comes."""
+    x = torch.tensor([float(rank())])
+    if rank():
+        dist.send(x, dst=0)
+        return None
+    seen = []
+    for _ in range(dist.get_world_size() - 1):
+        dist.recv(x)
+        seen.append(x.item())
+    return sorted(seen)
+
+
+def not_a_peer():
+    dist.send(torch.ones(1), dst=dist.get_world_size())
+
+
+def to_itself():
+    works = [dist.isend(torch.ones(1), dst=rank()), dist.irecv(torch.ones(1), src=rank())]
+    for work in works:
+        work.wait()
+
+
+def not_a_root():
+    dist.broadcast(torch.ones(1), src=5)
+
+
 def hangs():
     if rank() == 0:
         time.sleep(1000)

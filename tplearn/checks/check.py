@@ -82,7 +82,9 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
 def _right(exercise: Exercise, cases: list[Case]) -> Seen:
     """What the reference does. An error that is no refusal is the course's own mistake."""
     (want,) = observe_trusted(exercise, [exercise.reference], cases)
-    broken = next((seen["error"] for seen in want if "error" in seen and seen["error"].kind != "ValueError"), None)
+    broken = next(
+        (seen["error"] for seen in want if "error" in seen and seen["error"].kind != ValueError.__name__), None
+    )
     if broken:
         raise RuntimeError(f"the reference of {exercise.name} failed: {broken.kind}: {broken.text}\n{broken.detail}")
     return want

@@ -12,7 +12,8 @@ from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
-from tplearn.ranks.worker import PerRank
+from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
+from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
 SHOWN = 120  # characters of an argument
@@ -57,13 +58,13 @@ def _weight(wrong: list[str], case: Case) -> tuple:
 def explain_failure(failure: Failure, case: Case, due: Failure | None = None) -> str:
     """A sentence for an answer that raised, hung, died or exited."""
     report = "\n  " + failure.detail.replace("\n", "\n  ") if failure.detail else ""
-    if failure.kind == "SystemExit":
+    if failure.kind == SystemExit.__name__:
         return f"Your function called {failure.text}, which ends the process. Return the result instead."
-    if failure.kind == "RankTimeout":
+    if failure.kind == RankTimeout.__name__:
         return "Your function did not finish within the time limit." + report
-    if failure.kind == "RankDied":
+    if failure.kind == RankDied.__name__:
         return "The process of your function ended before it returned." + report
-    if failure.kind in ("Deadlock", "CollectiveMismatch"):
+    if failure.kind in (Deadlock.__name__, CollectiveMismatch.__name__):
         return f"On {case}:" + report
     wanted = f", where a {due.kind} is due ({due.text})" if due else ""
     return (

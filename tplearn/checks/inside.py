@@ -15,6 +15,7 @@ from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case
 from tplearn.checks.observe import Observation, Observer
 from tplearn.checks.probe import shift_arrivals
+from tplearn.ranks.events import Enter, Event
 from tplearn.ranks.ledger import Row
 from tplearn.ranks.recorder import Recorder
 
@@ -58,11 +59,12 @@ class OnRank:
         torch.set_default_dtype(torch.float32)  # an observer may have set another
         torch.default_generator.manual_seed(0)
         rows: list[Row] = []
-        recorder = Recorder(
-            dist.get_rank(),
-            lambda kind, *payload: rows.append(payload[0]) if kind == "enter" else None,
-            shift_arrivals if self.shift else None,
-        )
+
+        def keep(event: Event) -> None:
+            if isinstance(event, Enter):
+                rows.append(event.row)
+
+        recorder = Recorder(dist.get_rank(), keep, shift_arrivals if self.shift else None)
         args, kwargs = copy.deepcopy((case.args, case.kwargs))
         try:
             with recorder.watching():
@@ -73,6 +75,8 @@ class OnRank:
             if not self.trusted:
                 raise
             return {"error": Failure(type(error).__name__, first_line(str(error)))}
+        unwaited = [f"{rows[k].op}, {rows[k].source}: {rows[k].code}" for k in recorder.unwaited()]
+        seen |= {"handles": unwaited} if unwaited else {}
         return seen | {"ledger": [row for row in rows if row.op != "new_group"]}
 
 

@@ -16,8 +16,8 @@ from tplearn.checks.inside import Answer, ExitedEarly, OnRank, observe_all
 from tplearn.checks.observe import Observation
 from tplearn.checks.probe import shifted
 from tplearn.ranks import RankError, RankFailed, Run, per_rank, run_ranks
+from tplearn.ranks.job import PerRank
 from tplearn.ranks.ledger import Row
-from tplearn.ranks.worker import PerRank
 
 
 def observe(

@@ -8,9 +8,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tplearn.grading.release import as_text, stamp
+from tplearn.grading.release import as_text, stamp, tags
+from tplearn.page import is_folded
 
-IGNORED = "# NBVAL_IGNORE_OUTPUT"
+IGNORED = "nbval-ignore-output"  # the cell tag: what this cell shows differs from run to run, and is not stored
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 QUIET_KERNEL = ["--log-level=ERROR"]  # a kernel's warnings about its transport are no concern of a reader
 
@@ -46,13 +47,13 @@ def client_for(notebook: NotebookNode, folder: Path, timeout: int, interrupt: bo
 def clean(notebook: NotebookNode) -> None:
     """Keep only what is the same on the next machine: no times, no widget state, one stream where there were several.
 
-    Cells that begin with NBVAL_IGNORE_OUTPUT are stored without outputs. Cell ids and nbgrader's metadata stay.
+    Cells with the tag nbval-ignore-output are stored without outputs. Cell ids, tags and nbgrader's metadata stay.
     """
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in ("nbgrader", "tags")})
         if cell.cell_type == "code":
-            cell.outputs = [] if IGNORED in cell.source else _merged(cell.outputs)
+            cell.outputs = [] if IGNORED in tags(cell) else _merged(cell.outputs)
 
 
 def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
@@ -63,19 +64,21 @@ def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
     for index, (old, new) in enumerate(zip(stored.cells, fresh.cells, strict=True), start=1):
         if old.source != new.source:
             found.append(f"cell {index}: the source differs")
-        elif old.cell_type == "code" and IGNORED not in old.source and visible(old) != visible(new):
+        elif old.cell_type == "code" and IGNORED not in tags(old) and visible(old) != visible(new):
             found.append(f"cell {index}: the output differs: {visible(old)!r} is stored, {visible(new)!r} came out")
     return found
 
 
 def visible(cell: NotebookNode) -> list[tuple[str, str]]:
-    """A code cell's outputs as (kind, text); a picture is only its kind, because its bytes depend on fonts."""
+    """A code cell's outputs as (kind, text), also those that are folded; a picture is only its kind: fonts differ."""
     seen = []
     for output in _merged(cell.outputs):
         if output.output_type == "stream":
             seen.append((output.name, output.text))
         elif output.output_type == "error":
             seen.append(("error", f"{output.ename}: {output.evalue}"))
+        elif is_folded(output):
+            seen.append(("folded", output.data["text/plain"]))
         else:
             kinds = sorted(output.data)
             seen.append(("+".join(kinds), output.data.get("text/plain", "") if kinds == ["text/plain"] else ""))
@@ -115,13 +118,16 @@ def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return merged
 
 
-def main(folders: list[str]) -> int:
-    """Execute and store every notebook of the folders, with a progress bar; 1 if any has a problem."""
+def main(names: list[str]) -> int:
+    """Execute and store notebooks, given by name or by folder, with a progress bar; 1 if any has a problem."""
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from rich.console import Console
     from rich.progress import Progress
 
-    paths = [path for folder in folders for path in sorted(Path(folder).glob("*.ipynb"))]
+    given = [Path(name) for name in names]
+    if missing := [str(part) for part in given if not part.exists()]:
+        sys.exit(f"no notebook or folder of that name: {', '.join(missing)}")
+    paths = [path for part in given for path in (sorted(part.glob("*.ipynb")) if part.is_dir() else [part])]
     console, failed = Console(), False
     with Progress(console=console) as progress:
         for path in paths:

@@ -1,11 +1,9 @@
-"""Makes exercises/NN.ipynb from solutions/NN.ipynb: solutions become stubs, and nbgrader's metadata is written to both.
+"""Makes exercises/NN.ipynb from solutions/NN.ipynb: solutions become stubs, and both get what nbgrader and nbval read.
 
 A solution notebook has, for each exercise, one code cell with `### BEGIN SOLUTION` … `### END SOLUTION`, and after it
-one check cell that holds the line `check(name)`. Points come from the registry.
+one check cell that holds the line `check(name)`. Points come from the registry; nbval finds the checks by their tag.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +14,9 @@ from nbformat import NotebookNode
 
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.verdict import NOT_ATTEMPTED
+from tplearn.course.pages import fingerprint
 
-CHECK_MARKER = "# NBVAL_CHECK_OUTPUT"
+CHECKED = "nbval-check-output"  # the cell tag: nbval compares what this cell shows, also in its lax mode
 REGION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.S | re.M)
 CHECK = re.compile(r"^check\((\w+)\)[ \t]*$", re.M)
 
@@ -54,7 +53,7 @@ def _refuse_to_lose_answers(paths: list[Path]) -> None:
 
 
 def stamp(notebook: NotebookNode, name: str = "notebook") -> None:
-    """Give every solution cell and check cell nbgrader's metadata (schema 3), and no other cell."""
+    """Give solution cells and check cells nbgrader's metadata (schema 3) and no other cell; checks also nbval's tag."""
     for cell in notebook.cells:
         cell.metadata.pop("nbgrader", None)
     for exercise_name, answer, test in graded_cells(notebook, name):
@@ -72,6 +71,12 @@ def stamp(notebook: NotebookNode, name: str = "notebook") -> None:
             "points": find_exercise(exercise_name).points,
             "solution": False,
         }
+        test.metadata["tags"] = sorted({*tags(test), CHECKED})
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """A cell's tags: words in its metadata, which a page does not show."""
+    return list(cell.metadata.get("tags", []))
 
 
 def untouched(notebook: NotebookNode) -> NotebookNode:
@@ -87,15 +92,10 @@ def untouched(notebook: NotebookNode) -> NotebookNode:
         if REGION.search(cell.source):
             name = cell.metadata["nbgrader"]["grade_id"]
             cell.source = REGION.sub(rf'\1raise NotImplementedError("{NOT_ATTEMPTED}: {name}")', cell.source)
-        if CHECK_MARKER not in cell.source:
+        if CHECKED not in tags(cell):
             cell.outputs = []
     made.metadata["tplearn"] = {"made": fingerprint(made)}
     return made
-
-
-def fingerprint(notebook: NotebookNode) -> str:
-    """Of the cells' sources alone: running a notebook does not change it, answering does."""
-    return hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode()).hexdigest()[:16]
 
 
 def graded_cells(notebook: NotebookNode, name: str = "notebook") -> Iterator[tuple[str, NotebookNode, NotebookNode]]:

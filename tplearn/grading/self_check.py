@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from rich.console import Console
 
 from tplearn.checks.registry import exercises
+from tplearn.course.places import exercises_folder
 from tplearn.grading.notebooks import client_for, visible
 from tplearn.grading.release import CHECK
 
@@ -20,16 +21,17 @@ def check_notebook(number: str, folder: Path | None = None, cell_seconds: int = 
 
     Args:
         number: the chapter's, such as "02" or "2".
-        folder: where the exercise notebooks are; by default the nearest `exercises` above the working folder, or beside
-            the package.
+        folder: where the exercise notebooks are; by default in the reader's copy, wherever this is called from.
         cell_seconds: time limit of one cell.
 
     Raises:
         ValueError: no exercise notebook has that number; the message lists those there are.
+        FileNotFoundError: no folder of exercises is found.
     """
-    path = _find(number, folder or _exercises_folder())
+    path = _find(number, folder or exercises_folder())
     due = exercises(path.name[:2])
     console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Checking {path}", markup=False)
     verdicts = _run(path, console, cell_seconds)
     for exercise in due:
         if exercise.name not in verdicts:
@@ -76,13 +78,6 @@ def _run(path: Path, console: Console, cell_seconds: int) -> dict[str, bool]:
 def _error(cell: NotebookNode) -> str:
     """The cell's error in one line, or nothing."""
     return next((f"A cell above raised {text.splitlines()[0]}" for kind, text in visible(cell) if kind == "error"), "")
-
-
-def _exercises_folder() -> Path:
-    here = Path.cwd()
-    candidates = [parent / "exercises" for parent in (here, *here.parents)]
-    candidates.append(Path(__file__).parents[2] / "exercises")
-    return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
 
 def _find(number: str, folder: Path) -> Path:

@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import distributed_c10d
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from tplearn.parallel.place import Place
 from tplearn.parallel.shared_memory import BLOCK, TOKEN, SharedMemory
+from tplearn.ranks.ops import Call
+from tplearn.ranks.recorder import exchange, is_recorded
 
 REDUCE_OPS = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}
 LIMIT = 1 << 27  # bytes that the ranks of a host read together; beyond, gloo's ring reads less
@@ -114,14 +114,6 @@ def _memory(x: Tensor, read: int, place: Place) -> SharedMemory | None:
     return agreement.memory
 
 
-def _watched() -> bool:
-    """Whether the recorder of run_ranks or torch's profiler wants to see operators of torch.
-
-    Where nobody watches, the memory at once: the way through torch's dispatcher takes as long as the exchange.
-    """
-    return is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled()
-
-
 def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks, "sum" or "max"."""
     memory = _memory(x, x.nbytes * place.world_size, place)
@@ -129,7 +121,7 @@ def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
         total = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, op=REDUCE_OPS[reduce_op], group=place.group)
         return total
-    return torch.ops.tplearn.all_reduce(x, reduce_op, _name(place)) if _watched() else memory.all_reduce(x, reduce_op)
+    return _shown("all_reduce", x, place, lambda: memory.all_reduce(x, reduce_op), reduce_op)
 
 
 def all_gather(x: Tensor, place: Place) -> Tensor:
@@ -139,7 +131,7 @@ def all_gather(x: Tensor, place: Place) -> Tensor:
         gathered = x.new_empty((place.world_size, *x.shape))
         dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=place.group)
         return gathered
-    return torch.ops.tplearn.all_gather(x, _name(place)) if _watched() else memory.all_gather(x)
+    return _shown("all_gather", x, place, lambda: memory.all_gather(x))
 
 
 def reduce_scatter(x: Tensor, place: Place) -> Tensor:
@@ -149,33 +141,19 @@ def reduce_scatter(x: Tensor, place: Place) -> Tensor:
         own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
         dist.reduce_scatter_single(own, x, group=place.group)
         return own
-    return torch.ops.tplearn.reduce_scatter(x, "sum", _name(place)) if _watched() else memory.reduce_scatter(x, "sum")
+    return _shown("reduce_scatter", x, place, lambda: memory.reduce_scatter(x, "sum"), "sum")
 
 
-_operators = torch.library.Library("tplearn", "DEF")
-_operators.define("all_reduce(Tensor tensor, str reduce_op, str group_name) -> Tensor")
-_operators.define("reduce_scatter(Tensor tensor, str reduce_op, str group_name) -> Tensor")
-_operators.define("all_gather(Tensor tensor, str group_name) -> Tensor")
+def _shown(op: str, x: Tensor, place: Place, run: Callable[[], Tensor], reduce_op: str | None = None) -> Tensor:
+    """Run a collective in the memory; a recorder and torch's profiler, which see torch's own, are shown it."""
+    if torch.autograd._profiler_enabled():
+        with torch.profiler.record_function(f"tplearn::{op}"):
+            return _recorded(op, x, place, run, reduce_op)
+    return _recorded(op, x, place, run, reduce_op) if is_recorded() else run()
 
 
-def _name(place: Place) -> str:
-    return (place.group or dist.group.WORLD).group_name
-
-
-def _memory_of(group_name: str) -> SharedMemory:
-    return _agreements[distributed_c10d._resolve_process_group(group_name)].memory
-
-
-@torch.library.impl(_operators, "all_reduce", "CPU")
-def _shared_all_reduce(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
-    return _memory_of(group_name).all_reduce(tensor, reduce_op)
-
-
-@torch.library.impl(_operators, "reduce_scatter", "CPU")
-def _shared_reduce_scatter(tensor: Tensor, reduce_op: str, group_name: str) -> Tensor:
-    return _memory_of(group_name).reduce_scatter(tensor, reduce_op)
-
-
-@torch.library.impl(_operators, "all_gather", "CPU")
-def _shared_all_gather(tensor: Tensor, group_name: str) -> Tensor:
-    return _memory_of(group_name).all_gather(tensor)
+def _recorded(op: str, x: Tensor, place: Place, run: Callable[[], Tensor], reduce_op: str | None) -> Tensor:
+    group = place.group or dist.group.WORLD
+    ranks = tuple(dist.get_process_group_ranks(group))
+    call = Call(op, group, ranks, tensors=[x], brought=[], reduce_op=reduce_op and reduce_op.upper())
+    return exchange(call, "shared memory", run)

@@ -1,22 +1,45 @@
-"""Real ranks: fresh processes for every call, their ledger, and a diagnosis where others hang."""
+"""Real ranks: fresh processes for every call, their ledger, and a diagnosis where others hang.
 
+Names are loaded where they are first used: the judge of torchrun's ranks is a process that needs no torch.
+"""
+
+import importlib
 import sys
+from typing import TYPE_CHECKING
 
 from tplearn.forkserver import warm_up
-from tplearn.ranks.errors import (
-    CollectiveMismatch,
-    CollectiveOrderWarning,
-    Deadlock,
-    RankDied,
-    RankError,
-    RankFailed,
-    RankTimeout,
-)
-from tplearn.ranks.launch import run_ranks
-from tplearn.ranks.ledger import Ledger, Row
-from tplearn.ranks.run import Run, per_rank
 
-__all__ = [
+if TYPE_CHECKING:
+    from tplearn.ranks.errors import (
+        CollectiveMismatch,
+        CollectiveOrderWarning,
+        Deadlock,
+        RankDied,
+        RankError,
+        RankFailed,
+        RankTimeout,
+        UnwaitedHandleWarning,
+    )
+    from tplearn.ranks.launch import run_ranks
+    from tplearn.ranks.ledger import Ledger, Row
+    from tplearn.ranks.run import Run, per_rank
+
+_HOMES = {
+    "errors": (
+        "CollectiveMismatch",
+        "CollectiveOrderWarning",
+        "Deadlock",
+        "RankDied",
+        "RankError",
+        "RankFailed",
+        "RankTimeout",
+        "UnwaitedHandleWarning",
+    ),
+    "launch": ("run_ranks",),
+    "ledger": ("Ledger", "Row"),
+    "run": ("Run", "per_rank"),
+}
+__all__ = [  # noqa: PLE0604 (names of _HOMES)
     "CollectiveMismatch",
     "CollectiveOrderWarning",
     "Deadlock",
@@ -27,9 +50,18 @@ __all__ = [
     "RankTimeout",
     "Row",
     "Run",
+    "UnwaitedHandleWarning",
     "per_rank",
     "run_ranks",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tplearn.ranks.{home}"), name)
+
 
 if "ipykernel" in sys.modules:  # the server gets ready while the reader reads
     warm_up()

@@ -1,9 +1,12 @@
 """Judges a run from its events, without timeouts: who waits for what, who differs, who ended first."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from tplearn.ranks.events import Block, Calls, Done, Enter, Event, Exiting, Raised, Returned, Started
 from tplearn.ranks.ledger import Row
+from tplearn.ranks.mail import Mail
 
 # Ops whose contributions may differ in size between ranks.
 UNEVEN = {"all_to_all"}
@@ -20,17 +23,43 @@ class End:
     traceback: str = ""
 
 
+class Group(NamedTuple):
+    """A process group: its name in torch, and its members as global ranks."""
+
+    name: str
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A collective that a rank has issued. place: its position among those of its group, or of its mail."""
+
+    row: Row
+    group: Group
+    place: int
+
+
 @dataclass
 class RankState:
     """What is known of one rank."""
 
-    rows: list[Row] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)  # group name of each row
-    places: list[int] = field(default_factory=list)  # each row's position among the collectives of its group
-    blocked: int | None = None  # the row it waits in
+    issued: list[Issued] = field(default_factory=list)
+    blocked: dict[int, int] = field(default_factory=dict)  # thread -> number of the collective it waits in
+    others: int = 0  # threads that may still do something beside those
     started: bool = False
     end: End | None = None
     called: tuple[str, str] = ("", "")  # where the function begins
+    unwaited: tuple[int, ...] = ()
+
+    @property
+    def last(self) -> Row | None:
+        """What it issued last."""
+        return self.issued[-1].row if self.issued else None
+
+    @property
+    def waits_in(self) -> Row | None:
+        """A collective that one of its threads is in, the first that was issued."""
+        return self.issued[min(self.blocked.values())].row if self.blocked else None
 
 
 class Judge:
@@ -39,87 +68,103 @@ class Judge:
     def __init__(self, world_size: int, recorded: bool) -> None:
         self.recorded = recorded  # else no rank tells of its collectives
         self.ranks = [RankState() for _ in range(world_size)]
-        # (group name, members) -> rank -> its rows in order
-        self.groups: dict[tuple, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
-        # (group name, src, dst) -> rows in order
-        self.sends: dict[tuple, list[Row]] = defaultdict(list)
-        self.recvs: dict[tuple, list[Row]] = defaultdict(list)
+        self.groups: dict[Group, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))  # rank -> its rows
+        self.mail = Mail()
         self.mismatch: list[Row] | None = None  # the rows that differ, one a rank that came
-        self.mismatch_place: tuple | None = None
+        self.mismatch_place: tuple[Group, int] | None = None
 
     # --- events -----------------------------------------------------------------------------------------------
 
-    def enter(self, rank: int, row: Row, group_name: str, blocking: bool) -> None:
+    def handle(self, rank: int, event: Event) -> None:
+        """One event of a rank."""
         state = self.ranks[rank]
-        state.rows.append(row)
-        state.keys.append(group_name)
-        state.blocked = row.index if blocking else state.blocked
+        match event:
+            case Started():
+                state.started = True
+            case Calls(source, code):
+                state.called = source, code
+            case Enter():
+                self._enter(state, event)
+            case Block(index, thread, others):
+                state.blocked[thread], state.others = index, others
+            case Done(_, thread):
+                state.blocked.pop(thread, None)
+            case Exiting(status, source, code):
+                self._ended(state, End("died", f"left by os._exit({status})", source, code))
+            case Raised():
+                self._ended(state, End("raise", event.what, event.source, event.code, event.traceback))
+            case Returned():
+                state.unwaited = event.unwaited
+                self._ended(state, End("return", "", event.source, event.code))
+
+    def died(self, rank: int, what: str, source: str = "", code: str = "") -> None:
+        """A rank's process is gone, and has not said why."""
+        state = self.ranks[rank]
+        if not source and state.last:
+            what += f", last seen in {state.last.op} #{state.last.index}"
+            source, code = state.last.source, state.last.code
+        elif not source:
+            what += ", before its first collective, in" if self.recorded else ", in"
+            source, code = state.called
+        self._ended(state, End("died", what, source, code))
+
+    def _ended(self, state: RankState, end: End) -> None:
+        state.end = state.end or end
+        state.blocked.clear()
+
+    def _enter(self, state: RankState, event: Enter) -> None:
+        row, group = event.row, Group(event.group_name, event.row.group)
+        if event.blocking:
+            state.blocked[event.thread], state.others = row.index, event.others
+        else:
+            state.blocked.pop(event.thread, None)
         if row.op in ("send", "recv"):
-            self._match_peer(state, row, group_name)
-            return
-        key = (group_name, row.group)
-        mine = self.groups[key][rank]
-        place = len(mine)
-        mine.append(row)
-        state.places.append(place)
-        others = [rows[place] for other, rows in self.groups[key].items() if other != rank and len(rows) > place]
+            place, other = self.mail.post(row, group.name)
+            if self.mismatch is None and other and (other.bytes, other.dtype) != (row.bytes, row.dtype):
+                self.mismatch = sorted([other, row], key=lambda r: r.op != "send")
+        else:
+            place = self._meet(row, group)
+        state.issued.append(Issued(row, group, place))
+
+    def _meet(self, row: Row, group: Group) -> int:
+        """Compare a collective with those of the same place on other ranks."""
+        rows = self.groups[group]
+        place = len(rows[row.rank])
+        rows[row.rank].append(row)
+        others = [theirs[place] for rank, theirs in rows.items() if rank != row.rank and len(theirs) > place]
         if self.mismatch is None and any(fingerprint(other) != fingerprint(row) for other in others):
-            self.mismatch, self.mismatch_place = [], (key, place)
-        if self.mismatch_place == (key, place):
+            self.mismatch, self.mismatch_place = [], (group, place)
+        if self.mismatch_place == (group, place):
             self.mismatch = sorted([*others, row], key=lambda r: r.rank)
-
-    def _match_peer(self, state: RankState, row: Row, group_name: str) -> None:
-        sending = row.op == "send"
-        pair = (group_name, row.rank, row.peer) if sending else (group_name, row.peer, row.rank)
-        mine, theirs = (self.sends, self.recvs) if sending else (self.recvs, self.sends)
-        mine[pair].append(row)
-        state.places.append(len(mine[pair]) - 1)
-        other = theirs[pair][len(mine[pair]) - 1 :][:1]
-        if self.mismatch is None and other and (other[0].bytes, other[0].dtype) != (row.bytes, row.dtype):
-            self.mismatch = sorted([*other, row], key=lambda r: r.op != "send")
-
-    def block(self, rank: int, index: int) -> None:
-        self.ranks[rank].blocked = index
-
-    def done(self, rank: int, index: int) -> None:
-        self.ranks[rank].blocked = None
-
-    def ended(self, rank: int, end: End) -> None:
-        if self.ranks[rank].end is None:
-            self.ranks[rank].end = end
-        self.ranks[rank].blocked = None
+        return place
 
     # --- what they mean ---------------------------------------------------------------------------------------
 
-    def complete(self, row: Row, group_name: str, place: int) -> bool:
-        """Has everybody come that this row needs?"""
-        if row.op == "send":
-            any_source = self.recvs[(group_name, -1, row.peer)]
-            return len(self.recvs[(group_name, row.rank, row.peer)]) + len(any_source) > place
-        if row.op == "recv" and row.peer == -1:
-            sent = sum(
-                len(rows) for (name, _, dst), rows in self.sends.items() if (name, dst) == (group_name, row.rank)
-            )
-            return sent > place
-        if row.op == "recv":
-            return len(self.sends[(group_name, row.peer, row.rank)]) > place
-        return not self.missing(row, group_name, place)
+    def complete(self, issued: Issued) -> bool:
+        """Has everybody come that this collective needs?"""
+        if issued.row.op in ("send", "recv"):
+            return self.mail.matched(issued.row, issued.group.name, issued.place)
+        return not self.missing(issued)
 
-    def missing(self, row: Row, group_name: str, place: int) -> list[int]:
+    def missing(self, issued: Issued) -> list[int]:
         """Ranks of the group that have not come to this collective."""
-        rows = self.groups[(group_name, row.group)]
-        return [rank for rank in row.group if len(rows[rank]) <= place]
+        rows = self.groups[issued.group]
+        return [rank for rank in issued.group.ranks if len(rows[rank]) <= issued.place]
 
     def waiting(self, rank: int) -> bool:
-        """Does this rank wait for somebody who has not come?"""
+        """Does this rank wait for somebody who has not come, and can nothing else of it go on?"""
         state = self.ranks[rank]
-        if state.end is not None or state.blocked is None:
+        if state.end is not None or not state.blocked or state.others:
             return False
-        k = state.blocked
-        return not self.complete(state.rows[k], state.keys[k], state.places[k])
+        return not any(self.complete(state.issued[number]) for number in state.blocked.values())
 
     def live(self) -> list[int]:
+        """Ranks that have not ended."""
         return [rank for rank, state in enumerate(self.ranks) if state.end is None]
+
+    def all_started(self) -> bool:
+        """Every rank has joined."""
+        return all(state.started for state in self.ranks)
 
     def settled(self) -> bool:
         """Nothing more will happen: every rank has ended or waits in vain."""
@@ -131,44 +176,19 @@ class Judge:
         died = [rank for rank in bad if self.ranks[rank].end.kind == "died"]
         return died or bad
 
-    def unmatched(self) -> list[tuple[Row, str]]:
-        """After the end: collectives that not everybody came to, and what is missing."""
-        found = []
-        for state in self.ranks:
-            for row, key, place in zip(state.rows, state.keys, state.places, strict=True):
-                if not self.complete(row, key, place):
-                    absent = [row.peer] if row.op in ("send", "recv") else self.missing(row, key, place)
-                    found.append((row, "never matched by " + name_ranks(absent)))
-        return found
+    def unmatched(self) -> list[Issued]:
+        """After the end: collectives that not everybody came to."""
+        return [issued for state in self.ranks for issued in state.issued if not self.complete(issued)]
 
-    def swapped(self) -> list[str]:
-        """Pairs of lines that two ranks run in swapped order though nothing else differs."""
-        found: dict[tuple, str] = {}
-        for by_rank in self.groups.values():
-            lines = {rank: [(row.source, row.code) for row in rows] for rank, rows in by_rank.items()}
-            counts = {rank: Counter(line) for rank, line in lines.items()}
-            ranks = sorted(lines)
-            for a, b in zip(ranks, ranks[1:], strict=False):
-                for one, other in zip(lines[a], lines[b], strict=False):
-                    pair = tuple(sorted((one, other)))
-                    if one != other and one in counts[b] and other in counts[a] and pair not in found:
-                        found[pair] = _swap_report(a, one, b, other)
-        return list(found.values())
+    def unwaited(self) -> list[Row]:
+        """Collectives for whose handle nobody has waited."""
+        return [state.issued[number].row for state in self.ranks for number in state.unwaited]
+
+    def tracebacks(self) -> dict[int, str]:
+        """Of every rank that raised."""
+        return {r: state.end.traceback for r, state in enumerate(self.ranks) if state.end and state.end.traceback}
 
 
 def fingerprint(row: Row) -> tuple:
     """What must be equal on all ranks of a collective."""
     return (row.op, None if row.op in UNEVEN else row.shape, row.dtype, row.reduce_op, row.root, row.detail)
-
-
-def name_ranks(ranks: list[int]) -> str:
-    """`rank 1`, `ranks 0, 2`."""
-    return ("rank " if len(ranks) == 1 else "ranks ") + ", ".join("any" if rank < 0 else str(rank) for rank in ranks)
-
-
-def _swap_report(a: int, one: tuple[str, str], b: int, other: tuple[str, str]) -> str:
-    return (
-        "Collectives of the same kind run in swapped order; their results are mixed up and nothing else says so.\n"
-        f"  rank {a}  {one[0]}:  {one[1]}\n"
-        f"  rank {b}  {other[0]}:  {other[1]}"
-    )

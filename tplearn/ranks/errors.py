@@ -55,4 +55,8 @@ class RankTimeout(RankError):
 
 
 class CollectiveOrderWarning(UserWarning):
-    """Ranks issue the same kind of collective in swapped order: legal for the backend, wrong for the numbers."""
+    """Ranks run the same kind of collective in another order: legal for the backend, and seldom meant."""
+
+
+class UnwaitedHandleWarning(UserWarning):
+    """A collective was started with async_op=True, isend or irecv, and nobody called wait() on its handle."""

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tplearn.ranks import torchrun
-from tplearn.ranks.errors import CollectiveOrderWarning
+from tplearn.ranks.job import INSIDE, PerRank, is_inside
 from tplearn.ranks.run import Run
 from tplearn.ranks.supervise import Supervisor
-from tplearn.ranks.worker import PerRank
 
 
 def run_ranks(
@@ -40,26 +39,37 @@ def run_ranks(
         RankFailed, RankDied, Deadlock, CollectiveMismatch, RankTimeout: all are RankError, with one report.
         ValueError: a bad world size, timeout or per_rank argument.
 
-    Under torchrun (`RANK` in the environment) nothing is launched: `fn` runs in the group that is there, and the
-    values of all ranks are gathered on each.
+    Under torchrun, or in a group that your own code has initialised, nothing is launched: `fn` runs in the group that
+    is there, and the values of all ranks are gathered on each.
     """
     _check_arguments(fn, world_size, timeout, [*args, *kwargs.values()])
-    if "RANK" in os.environ:
-        return torchrun.run_in_group(fn, world_size, args, kwargs, record=record)
+    if is_inside():
+        raise ValueError(
+            "run_ranks was called by a rank of another run_ranks, and a rank cannot start ranks; call the function "
+            "itself, or call run_ranks again after the outer call has returned"
+        )
+    if torchrun.is_started_by_others():
+        return torchrun.run_in_group(fn, world_size, args, kwargs, timeout=timeout, record=record, profile=profile)
+    if "RANK" in os.environ and INSIDE not in os.environ:
+        warnings.warn(
+            f"RANK = {os.environ['RANK']} is in the environment, but torchrun has not set it (TORCHELASTIC_RUN_ID is "
+            f"missing): {world_size} new ranks are started. To use the ranks of another launcher, call "
+            "torch.distributed.init_process_group() before run_ranks.",
+            stacklevel=2,
+        )
     folder = tempfile.mkdtemp(prefix="tplearn-")
     try:
-        supervisor = Supervisor(world_size, Path(folder), timeout, record)
-        run = supervisor.run(fn, args, kwargs, profile)
+        return Supervisor(world_size, Path(folder), timeout, record).run(fn, args, kwargs, profile)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for warning in run.warnings:
-        warnings.warn(warning, CollectiveOrderWarning, stacklevel=2)
-    return run
 
 
 def _check_arguments(fn: object, world_size: object, timeout: float, arguments: list[object]) -> None:
     if not callable(fn):
-        raise ValueError(f"fn = {fn!r} cannot be run; a function works")
+        raise ValueError(
+            f"fn = {_short(fn)} cannot be run; a function works: the function itself, as in run_ranks(f, 2, x), and "
+            "not f(x), which is what it returns"
+        )
     if not isinstance(world_size, int) or isinstance(world_size, bool) or world_size < 1:
         raise ValueError(f"world_size = {world_size!r} ranks cannot be started; whole numbers from 1 work")
     if not timeout > 0:
@@ -70,3 +80,8 @@ def _check_arguments(fn: object, world_size: object, timeout: float, arguments: 
                 f"per_rank has {len(argument.values)} values for world_size = {world_size} ranks; "
                 f"{world_size} values work"
             )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

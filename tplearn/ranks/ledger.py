@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What a ring algorithm makes one rank send, for p ranks that each contribute n bytes (Patarasuk and Yuan 2009;
 # nccl-tests, PERFORMANCE.md, uses the same factors). A tree or a direct exchange moves the same total or more.
@@ -21,7 +23,15 @@ WIRE_BYTES: dict[str, Callable[[int, int], float]] = {
     "reduce": lambda n, p: n,
     "gather": lambda n, p: n,
     "scatter": lambda n, p: n,
+    "recv": lambda n, p: 0,  # counted where it is sent
+    "barrier": lambda n, p: 0,
+    "new_group": lambda n, p: 0,
 }
+
+
+def _once(n: int, p: int) -> float:
+    """An op that is not in the table: its bytes, once."""
+    return n
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,13 @@ class Row:
     code: str = ""
     transport: str = "gloo"
     detail: str = ""
+    tag: int = 0
 
     @property
     def wire_bytes(self) -> int:
-        """Bytes that a ring algorithm makes this rank send, rounded; 0 for barrier, recv and new_group."""
-        formula = WIRE_BYTES.get(self.op)
-        return round(formula(self.bytes, len(self.group))) if formula else 0
+        """Bytes that a ring algorithm makes this rank send, rounded; 0 in a group of one rank."""
+        ranks = len(self.group)
+        return round(WIRE_BYTES.get(self.op, _once)(self.bytes, ranks)) if ranks > 1 else 0
 
     def describe(self, world_size: int | None = None) -> str:
         """Text such as `all_reduce (4×8 float32, SUM)`; with the group where it is smaller than the world."""
@@ -64,6 +75,8 @@ class Row:
             parts.append(f"root {self.root}")
         if self.peer is not None:
             parts.append(f"{'to' if self.op == 'send' else 'from'} rank {self.peer if self.peer >= 0 else 'any'}")
+        if self.tag:
+            parts.append(f"tag {self.tag}")
         if self.detail:
             parts.append(self.detail)
         if world_size is not None and len(self.group) < world_size and self.peer is None:

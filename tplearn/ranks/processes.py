@@ -1,16 +1,17 @@
-"""Starts and ends the processes of a run: forked from a server that has torch loaded, or spawned."""
+"""Starts and ends the processes of a run: forked from a server that has torch loaded, or fresh interpreters."""
 
 import contextlib
 import os
 import signal
 from dataclasses import dataclass
-from multiprocessing import connection
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from tplearn.forkserver import ensure_server, interrupt_waits, main_module_hidden, start_context
-from tplearn.ranks import worker
+from tplearn.forkserver import Child, ServerLost, start_child
 from tplearn.ranks.errors import RankDied
+from tplearn.ranks.interrupts import interrupt_waits
+
+MAIN = "tplearn.ranks.worker:main"
 
 
 @dataclass
@@ -18,15 +19,23 @@ class RankProcess:
     """One rank, seen from its parent."""
 
     rank: int
-    process: BaseProcess
-    events: connection.Connection
-    output: connection.Connection
+    process: Child
+    events: Connection
+    output: Connection
     folder: str
     output_open: bool = True
+    status: int | None = None
 
-    def exit_code(self) -> int | None:
-        self.process.join(1.0)
-        return self.process.exitcode
+    @property
+    def ended(self) -> Connection:
+        """Readable when the process has ended."""
+        return self.process.status
+
+    def exit_code(self, seconds: float) -> int | None:
+        """Its exit code, as soon as it has one within so many seconds."""
+        if self.status is None:
+            self.status = self.process.exit_code(seconds)
+        return self.status
 
     def where(self) -> str:
         """What the rank's fault handler has written: the stack at a crash, or at the parent's last question."""
@@ -49,40 +58,31 @@ class RankProcess:
         """End the rank and every process it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        if self.status is None:  # it may not lead a group of its own yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        self.process.join()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # children of the rank, where it left any
-        self.process.close()
+        """Free what is left."""
+        self.process.status.close()
         self.events.close()
         self.output.close()
 
 
 def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
     """Start every rank, adding each to `into` at once, so that an interrupt leaves none behind."""
-    context = start_context()
-    ensure_server(context)
-    with main_module_hidden():
-        for rank in range(world_size):
-            with interrupt_waits():
-                events, child_events = context.Pipe()
-                output, child_output = context.Pipe(duplex=False)
-                arguments = (rank, world_size, child_events, child_output, folder)
-                process = context.Process(target=worker.main, args=arguments, name=f"rank {rank}", daemon=True)
-                _start(process)
-                child_events.close()
-                child_output.close()
-                into.append(RankProcess(rank, process, events, output, folder))
-
-
-def _start(process: BaseProcess) -> None:
-    try:
-        process.start()
-    except (EOFError, ConnectionError):
-        raise RankDied(
-            f"The process that starts the ranks was killed before it had started {process.name}: is there memory "
-            "left on this machine? The next call starts a new one."
-        ) from None
+    for rank in range(world_size):
+        with interrupt_waits(), contextlib.ExitStack() as theirs:
+            events, child_events = Pipe()
+            output, child_output = Pipe(duplex=False)
+            theirs.callback(child_events.close)
+            theirs.callback(child_output.close)
+            files = [child_events.fileno(), child_output.fileno()]
+            try:
+                process = start_child(MAIN, [rank, world_size, folder], files)
+            except ServerLost:
+                raise RankDied(
+                    f"The process that starts the ranks was killed before it had started rank {rank}: is there memory "
+                    "left on this machine? The next call starts a new one."
+                ) from None
+            into.append(RankProcess(rank, process, events, output, folder))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tplearn.ranks.job import PerRank
 from tplearn.ranks.ledger import Ledger
-from tplearn.ranks.worker import PerRank
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,42 +1,71 @@
-"""Where in the reader's own code something happened: "cell line 3" instead of a page of frames."""
+"""Where in the reader's own code something happened: "cell [5] line 3" instead of a page of frames."""
 
 import contextlib
-import dis
 import functools
+import importlib.util
 import linecache
-import multiprocessing
 import os
 import sys
+import sysconfig
 import threading
 import traceback
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import torch
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_TORCH = str(Path(importlib.util.find_spec("torch").origin).parent) + os.sep
+_PYTHON = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
+_INSTALLED = tuple(sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib"))
+# Never the reader's: this package, torch, and Python's own library. What pip has installed is, where nothing else is.
+_MACHINERY = (_PACKAGE, _TORCH, "<frozen ", "<string>", "<__array_function__")
+# The way from a collective's name to its operator: whoever stands before it has called the collective.
+_WAY_IN = ("distributed/distributed_c10d.py", "distributed/c10d_logger.py", "distributed/_functional_collectives.py")
+_WAY_IN += ("_dynamo/", "_compile.py", "_ops.py")  # decorators around each
+_ENTRANCES = (
+    *(_TORCH + name for name in _WAY_IN),
+    _PACKAGE + "ranks" + os.sep,
+    contextlib.__file__,
+    functools.__file__,
+    threading.__file__,
+)
 
-_PACKAGE = Path(__file__).parents[1]
-# Frames of these are never "the reader's line": machinery of torch, of Python, and the floors that move bytes.
-_MACHINERY = tuple(
-    str(path) + os.sep
-    for path in (
-        Path(torch.__file__).parent,
-        _PACKAGE / "ranks",
-        _PACKAGE / "parallel",
-        _PACKAGE / "checks",
-        Path(multiprocessing.__file__).parent,
-    )
-) + (contextlib.__file__, functools.__file__, threading.__file__, "<frozen ", "<string>")
+
+@dataclass(frozen=True)
+class Cell:
+    """A notebook cell: its source lives in linecache, not on disk. number: as in its prompt, In [number]."""
+
+    number: int | None
+    source: tuple  # linecache's entry
 
 
-def is_cell(filename: str) -> bool:
-    """A notebook cell: its source lives in linecache, not on disk."""
+_cells: dict[str, Cell] = {}  # by file name, in a process that has no notebook of its own
+
+
+def cells() -> dict[str, Cell]:
+    """The cells of this process's notebook, so that ranks can be told of them."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    numbers = getattr(getattr(shell, "compile", None), "_filename_map", {})
+    found = {name: entry for name, entry in linecache.cache.items() if _is_cell(name)}
+    return {name: Cell(numbers.get(name), entry) for name, entry in found.items()}
+
+
+def learn_cells(known: dict[str, Cell]) -> None:
+    """Take the cells of the process that has the notebook."""
+    _cells.update(known)
+    linecache.cache.update({name: cell.source for name, cell in known.items()})
+
+
+def _is_cell(filename: str) -> bool:
     return "ipykernel_" in filename or filename.startswith("<ipython-input")
 
 
 def name_line(filename: str, line: int) -> str:
-    """`cell line 3` or `ring.py:3`."""
-    return f"cell line {line}" if is_cell(filename) else f"{os.path.basename(filename)}:{line}"
+    """`cell [5] line 3` or `ring.py:3`."""
+    if not _is_cell(filename):
+        return f"{os.path.basename(filename)}:{line}"
+    cell = _cells.get(filename) or cells().get(filename)
+    return f"cell [{cell.number}] line {line}" if cell and cell.number else f"cell line {line}"
 
 
 def code_line(filename: str, line: int) -> str:
@@ -44,79 +73,57 @@ def code_line(filename: str, line: int) -> str:
     return linecache.getline(filename, line).strip()
 
 
+def _innermost(filenames: list[str]) -> int | None:
+    """Of frames from the outermost to the innermost, the number of the innermost that is the reader's own."""
+    installed = None
+    for number in reversed(range(len(filenames))):
+        name = filenames[number]
+        if name.startswith(_MACHINERY):
+            continue
+        if name.startswith(_INSTALLED):
+            installed = number if installed is None else installed
+        elif not name.startswith(_PYTHON):
+            return number
+    return installed
+
+
 def reader_line(frame: FrameType | None) -> tuple[str, str]:
     """(source, code) of the innermost frame that is the reader's own, from `frame` outwards."""
+    found: tuple[str, int] | None = None
     while frame is not None:
-        filename = frame.f_code.co_filename
-        if not filename.startswith(_MACHINERY):
-            return name_line(filename, frame.f_lineno), code_line(filename, frame.f_lineno)
+        name = frame.f_code.co_filename
+        if not name.startswith(_MACHINERY):
+            if not name.startswith((*_INSTALLED, *_PYTHON)):
+                return name_line(name, frame.f_lineno), code_line(name, frame.f_lineno)
+            if found is None and name.startswith(_INSTALLED):
+                found = name, frame.f_lineno
         frame = frame.f_back
-    return "", ""
+    return (name_line(*found), code_line(*found)) if found else ("", "")
+
+
+def called_by_reader(frame: FrameType | None) -> bool:
+    """Whether a collective was called by code of the reader's, and not by torch for purposes of its own (DDP, FSDP)."""
+    while frame is not None and frame.f_code.co_filename.startswith(_ENTRANCES):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith((_TORCH, _PACKAGE))
 
 
 def reader_line_of_error(error: BaseException) -> tuple[str, str]:
     """(source, code) of the reader's innermost line in a traceback."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_MACHINERY)]
-    return (
-        (name_line(frames[-1].filename, frames[-1].lineno or 0), (frames[-1].line or "").strip())
-        if frames
-        else ("", "")
-    )
+    frames = traceback.extract_tb(error.__traceback__)
+    number = _innermost([frame.filename for frame in frames])
+    if number is None:
+        return "", ""
+    frame = frames[number]
+    return name_line(frame.filename, frame.lineno or 0), (frame.line or "").strip()
 
 
 def reader_line_of_stack(stack: str) -> tuple[str, str]:
-    """(source, code) of the reader's innermost line in what `faulthandler` wrote."""
+    """(source, code) of the reader's innermost line in what `faulthandler` wrote, the innermost frame first."""
+    found: list[tuple[str, int]] = []
     for text in stack.splitlines():
-        filename, found, rest = text.strip().removeprefix('File "').partition('", line ')
-        if found and not filename.startswith(_MACHINERY):
-            line = int(rest.split()[0])
-            return name_line(filename, line), code_line(filename, line)
-    return "", ""
-
-
-def cell_sources() -> dict[str, tuple]:
-    """The linecache entries that exist only in this process: notebook cells."""
-    return {name: entry for name, entry in linecache.cache.items() if is_cell(name)}
-
-
-class ReturnLine:
-    """Remembers at which line a function returned.
-
-    One `return` is read off the bytecode. Where there are several, the function's own frame is traced, and no other.
-    """
-
-    def __init__(self, fn: Callable) -> None:
-        self.code = getattr(fn, "__code__", None)
-        self.line: int | None = None
-        self.tracing = False
-        if self.code is not None:
-            returns = set()
-            line = self.code.co_firstlineno
-            for instruction in dis.get_instructions(self.code):
-                line = instruction.positions.lineno or line if instruction.positions else line
-                if instruction.opname in ("RETURN_VALUE", "RETURN_CONST"):
-                    returns.add(line)
-            self.tracing = len(returns) > 1
-            self.line = returns.pop() if len(returns) == 1 else None
-
-    def __enter__(self) -> "ReturnLine":
-        if self.tracing:
-            sys.settrace(self._call)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.tracing:
-            sys.settrace(None)
-
-    def _call(self, frame: FrameType, event: str, arg: object) -> Callable | None:
-        return self._inside if frame.f_code is self.code else None
-
-    def _inside(self, frame: FrameType, event: str, arg: object) -> Callable:
-        self.line = frame.f_lineno
-        return self._inside
-
-    def where(self) -> tuple[str, str]:
-        """(source, code) of the return."""
-        if self.code is None or self.line is None:
-            return "", ""
-        return name_line(self.code.co_filename, self.line), code_line(self.code.co_filename, self.line)
+        filename, is_frame, rest = text.strip().removeprefix('File "').partition('", line ')
+        if is_frame:
+            found.insert(0, (filename, int(rest.split()[0])))
+    number = _innermost([filename for filename, _ in found])
+    return ("", "") if number is None else (name_line(*found[number]), code_line(*found[number]))

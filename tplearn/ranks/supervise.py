@@ -5,21 +5,24 @@ import pickle
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from multiprocessing import connection
 from pathlib import Path
 
 from tplearn.ranks import report, values
-from tplearn.ranks.diagnose import End, Judge
-from tplearn.ranks.errors import CollectiveMismatch, Deadlock, RankDied, RankError, RankFailed, RankTimeout
+from tplearn.ranks.decide import Decider
+from tplearn.ranks.diagnose import Judge
+from tplearn.ranks.errors import CollectiveMismatch, RankError
+from tplearn.ranks.events import Event, Returned, Started
+from tplearn.ranks.interrupts import interrupt_waits
+from tplearn.ranks.job import Job
 from tplearn.ranks.output import Outputs
-from tplearn.ranks.processes import RankProcess, interrupt_waits, start_ranks
+from tplearn.ranks.processes import RankProcess, start_ranks
 from tplearn.ranks.run import Run
-from tplearn.ranks.source import cell_sources, reader_line_of_stack
-from tplearn.ranks.worker import Job
+from tplearn.ranks.source import cells, reader_line_of_stack
 
-QUIET_SECONDS = 0.4  # no event for so long, and every live rank waiting in vain: a deadlock
-SETTLE_SECONDS = 0.25  # after a fault, the time others have to say where they are, so that the report is whole
+LAST_WORDS_SECONDS = 0.2  # what a rank has started may hold its output open; so long it is read after the rank's end
 
 
 class Supervisor:
@@ -28,18 +31,17 @@ class Supervisor:
     def __init__(self, world_size: int, folder: Path, timeout: float, record: bool) -> None:
         self.world_size = world_size
         self.folder = folder
-        self.timeout = timeout
         self.judge = Judge(world_size, record)
+        self.decider = Decider(self.judge, timeout)
         self.outputs = Outputs(world_size)
         self.ranks: list[RankProcess] = []
         self.values: list[object] = [None] * world_size
-        self.spans: list[list] = [[] for _ in range(world_size)]
 
     def run(self, fn: Callable, args: tuple, kwargs: dict, profile: bool) -> Run:
         """Start, wait, judge. Raises RankError; re-raises KeyboardInterrupt after a report."""
         threads = max(1, _cores() // self.world_size)
         values.dump((fn, args, kwargs), self.folder / "call")
-        job = Job(dict(os.environ), cell_sources(), threads, self.judge.recorded, profile)
+        job = Job.here(threads, self.judge.recorded, profile, cells())
         (self.folder / "job").write_bytes(pickle.dumps(job))
         error: RankError | None = None
         try:
@@ -56,43 +58,36 @@ class Supervisor:
                 output = self._close(hide_aborts=isinstance(error, CollectiveMismatch))
         ledger = report.ledger_of(self.judge)
         if error is not None:
-            tracebacks = {r: s.end.traceback for r, s in enumerate(self.judge.ranks) if s.end and s.end.traceback}
-            error.tracebacks, error.output, error.ledger = tracebacks, output, ledger
+            error.tracebacks, error.output, error.ledger = self.judge.tracebacks(), output, ledger
             raise error
-        return Run(self.values, output, ledger, self.judge.swapped(), self.spans)
+        spans = [values.load(self.folder / f"spans.{rank}") if profile else [] for rank in range(self.world_size)]
+        found = report.warnings(self.judge)
+        for warning in found:
+            warnings.warn(warning, stacklevel=3)
+        return Run(self.values, output, ledger, [str(warning) for warning in found], spans)
 
     def _listen(self) -> RankError | None:
         """Handle events until the run is over; the error it ended with, or None."""
-        deadline = time.monotonic() + self.timeout
-        last_event = time.monotonic()
-        fault_at: float | None = None
+        self.decider.start()
         while True:
-            if self._handle(self._ready()):
-                last_event = time.monotonic()
-            now = time.monotonic()
-            if self.judge.mismatch or self.judge.failures():
-                fault_at = fault_at or now
-                if now - fault_at > SETTLE_SECONDS or self.judge.settled():
-                    self._drain()
-                    return self._fault()
-            elif not self.judge.live():
-                return CollectiveMismatch(report.unmatched(self.judge)) if self.judge.unmatched() else None
-            elif self.judge.settled() and now - last_event > QUIET_SECONDS:
-                return Deadlock(report.deadlock(self.judge))
-            elif now > deadline:
-                return RankTimeout(report.timeout(self.judge, self.timeout, self._stacks()))
-
-    def _fault(self) -> RankError:
-        if self.judge.mismatch:
-            return CollectiveMismatch(report.mismatch(self.judge))
-        died = self.judge.ranks[self.judge.failures()[0]].end.kind == "died"
-        return (RankDied if died else RankFailed)(report.failure(self.judge))
+            progress = self._handle(self._ready())
+            match self.decider.decide(progress):
+                case "go on":
+                    continue
+                case "fault":
+                    while self._handle(self._ready(timeout=0)):  # so that the cause is not missed for its consequence
+                        pass
+                    return self.decider.fault()
+                case "time limit":
+                    return self.decider.time_limit(self._stacks())
+                case "over":
+                    return self.decider.end()
 
     def _ready(self, timeout: float = 0.05) -> list:
         waiting: list = []
         for rank in self.ranks:
             if self.judge.ranks[rank.rank].end is None:
-                waiting += [rank.events, rank.process.sentinel]
+                waiting += [rank.events, rank.ended]
             if rank.output_open:
                 waiting.append(rank.output)
         return connection.wait(waiting, timeout=timeout) if waiting else []
@@ -105,83 +100,52 @@ class Supervisor:
                 rank.output_open = self.outputs.read(rank.rank, rank.output.fileno())
             if rank.events in ready:
                 progress |= self._receive(rank)
-            elif rank.process.sentinel in ready and not rank.events.poll():
+            elif rank.ended in ready and not rank.events.poll():
                 self._died(rank)
                 progress = True
         return progress
 
     def _receive(self, rank: RankProcess) -> bool:
         try:
-            kind, *payload = pickle.loads(rank.events.recv_bytes())
+            event: Event = pickle.loads(rank.events.recv_bytes())
         except (EOFError, OSError):
             self._died(rank)
             return True
-        state = self.judge.ranks[rank.rank]
-        match kind:
-            case "start":
-                state.started = True
-                if all(other.started for other in self.judge.ranks):
-                    self.outputs.all_started()
-            case "calls":
-                state.called = tuple(payload)
-            case "enter":
-                self.judge.enter(rank.rank, *payload)
-            case "block":
-                self.judge.block(rank.rank, *payload)
-            case "done":
-                self.judge.done(rank.rank, *payload)
-            case "exit":
-                status, source, code = payload
-                self.judge.ended(rank.rank, End("died", f"left by os._exit({status})", source, code))
-            case "raise":
-                self.judge.ended(rank.rank, End("raise", *payload))
-            case "return":
-                source, code, self.spans[rank.rank] = payload
-                self.values[rank.rank] = values.load(self.folder / f"value.{rank.rank}")
-                self.judge.ended(rank.rank, End("return", "", source, code))
+        if isinstance(event, Returned):
+            self.values[rank.rank] = values.load(self.folder / f"value.{rank.rank}")
+        self.judge.handle(rank.rank, event)
+        if isinstance(event, Started) and self.judge.all_started():
+            self.outputs.all_started()
         return True
 
     def _died(self, rank: RankProcess) -> None:
-        exit_code = rank.exit_code()
+        exit_code = rank.exit_code(1.0)
         if exit_code is not None and exit_code < 0:
             what = f"was killed by {signal.Signals(-exit_code).name}"
         else:
-            what = f"ended with exit code {exit_code}"
-        state = self.judge.ranks[rank.rank]
-        source, code = reader_line_of_stack(rank.where())
-        if not source and state.rows:
-            last = state.rows[-1]
-            what += f", last seen in {last.op} #{last.index}"
-            source, code = last.source, last.code
-        elif not source:
-            what += ", before its first collective, in" if self.judge.recorded else ", in"
-            source, code = state.called
-        self.judge.ended(rank.rank, End("died", what, source, code))
+            what = f"ended with exit code {exit_code}" if exit_code is not None else "ended"
+        self.judge.died(rank.rank, what, *reader_line_of_stack(rank.where()))
 
-    def _drain(self) -> None:
-        """Take every event that is already in the pipes, so that the cause is not missed for its consequence."""
-        while self._handle(self._ready(timeout=0)):
-            pass
-
-    def _stacks(self) -> dict[int, str]:
-        """Ask every live rank where it is; ranks deep in C code answer too."""
+    def _stacks(self) -> dict[int, tuple[str, str]]:
+        """Ask every live rank for its reader's line; ranks deep in C code answer too."""
         live = [rank for rank in self.ranks if self.judge.ranks[rank.rank].started and rank.rank in self.judge.live()]
         for rank in live:
             rank.ask_where()
         time.sleep(0.05 if live else 0)
-        return {rank.rank: rank.where() for rank in live}
+        return {rank.rank: reader_line_of_stack(rank.where()) for rank in live}
 
     def _close(self, hide_aborts: bool) -> list[str]:
         """End what is left, read the last prints, free everything."""
         failed = sys.exc_info()[0] is not None
-        if failed:
-            for rank in self.ranks:
+        for rank in self.ranks:
+            if failed:
                 rank.kill()
         for rank in self.ranks:
-            rank.process.join(2.0)
-            rank.kill()
-            while rank.output_open:
+            rank.exit_code(2.0)
+            rank.kill()  # also the children of the rank, where it left any
+            while rank.output_open and rank.output.poll(LAST_WORDS_SECONDS):
                 rank.output_open = self.outputs.read(rank.rank, rank.output.fileno())
+            rank.exit_code(2.0)
             rank.close()
         return self.outputs.finish(hide_aborts)
 

@@ -1,48 +1,104 @@
 """The same run_ranks under torchrun: nothing is launched, the function runs in the group that is there."""
 
 import atexit
+import math
 import os
+import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import torch
 import torch.distributed as dist
 
+from tplearn.ranks.court import Court, open_court
+from tplearn.ranks.events import Enter, Event, Returned
+from tplearn.ranks.job import inside, of_rank
 from tplearn.ranks.ledger import Ledger, Row
 from tplearn.ranks.recorder import Recorder
+from tplearn.ranks.return_line import ReturnLine
 from tplearn.ranks.run import Run
-from tplearn.ranks.worker import PerRank
+from tplearn.ranks.worker import announce, raised, spans_of
+
+_courts: dict[dist.ProcessGroup, Court | None] = {}  # of the default group, as long as it is the same
 
 
-def run_in_group(fn: Callable, world_size: int, args: tuple, kwargs: dict, *, record: bool) -> Run:
-    """Call `fn` on this rank of torchrun's group and gather every rank's value and ledger.
+def is_started_by_others() -> bool:
+    """Whether this process is a rank already: torchrun's, or of a larger group that its own code has initialised.
 
-    The group is NCCL where each rank has its own GPU, gloo otherwise. Prints go to this process's own output,
-    and nobody watches for hangs here: torchrun and the backend's timeout do.
+    RANK and WORLD_SIZE alone say nothing: notebooks and cluster shells leave them behind.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ or (dist.is_initialized() and dist.get_world_size() > 1)
+
+
+def run_in_group(
+    fn: Callable, world_size: int, args: tuple, kwargs: dict, *, timeout: float, record: bool, profile: bool
+) -> Run:
+    """Call `fn` on this rank of the group and gather every rank's value and ledger.
+
+    The group is NCCL where each rank has its own GPU, gloo otherwise. Prints go to this process's own output. Recorded
+    and judged as ranks that are started here; without record and time limit, torchrun and the backend's timeout watch.
     """
     if not dist.is_initialized():
         join_group()
     if world_size != dist.get_world_size():
         raise ValueError(
-            f"world_size = {world_size} does not fit the group of {dist.get_world_size()} ranks that torchrun started; "
-            f"--nproc_per_node (times the nodes) = {world_size} works"
+            f"world_size = {world_size} does not fit the group of {dist.get_world_size()} ranks that this process is "
+            f"in; torchrun --nproc-per-node (times the nodes) = {world_size} works"
         )
     rank = dist.get_rank()
-    args = tuple(value.of(rank) if isinstance(value, PerRank) else value for value in args)
-    kwargs = {key: value.of(rank) if isinstance(value, PerRank) else value for key, value in kwargs.items()}
+    court = _court() if record or timeout < math.inf else None
     rows: list[Row] = []
-    if record:
-        keep = lambda kind, *payload: rows.append(payload[0]) if kind == "enter" else None  # noqa: E731
-        with Recorder(rank, keep).watching():
+
+    def send(event: Event) -> None:
+        if isinstance(event, Enter) and event.row.op != "new_group":
+            rows.append(event.row)
+        if court:
+            court.send(event)
+
+    recorder = Recorder(rank, send) if record else None
+    args = tuple(of_rank(value, rank) for value in args)
+    kwargs = {key: of_rank(value, rank) for key, value in kwargs.items()}
+    plain_exit = os._exit
+    if court:
+        court.begin(timeout, record)
+        announce(fn, court.send)
+    found: list[UserWarning] = []
+    try:
+        with ExitStack() as stack:
+            profiler = stack.enter_context(torch.profiler.profile()) if profile else None
+            if recorder:
+                stack.enter_context(recorder.watching())
+            stack.enter_context(inside())
+            returned = stack.enter_context(ReturnLine(fn))
             value = fn(*args, **kwargs)
-    else:
-        value = fn(*args, **kwargs)
+    except BaseException as error:
+        if court is None:
+            raise
+        court.end(raised(error))
+        raise
+    finally:
+        os._exit = plain_exit
+    if court:
+        found = court.end(Returned(*returned.where(), recorder.unwaited() if recorder else ()))
+    for warning in found if rank == 0 else []:
+        warnings.warn(warning, stacklevel=3)
     gathered: list = [None] * world_size
-    dist.all_gather_object(gathered, (value, [row for row in rows if row.op != "new_group"]))
+    dist.all_gather_object(gathered, (value, rows, spans_of(profiler) if profiler else []))
     return Run(
-        values=[value for value, _ in gathered],
+        values=[value for value, _, _ in gathered],
         output=[""] * world_size,
-        ledger=Ledger([row for _, own in gathered for row in own]),
+        ledger=Ledger([row for _, own, _ in gathered for row in own]),
+        warnings=[str(warning) for warning in found],
+        spans=[spans for _, _, spans in gathered],
     )
+
+
+def _court() -> Court | None:
+    group = dist.group.WORLD
+    if group not in _courts:
+        _courts.clear()
+        _courts[group] = open_court()
+    return _courts[group]
 
 
 def join_group(*, gpus: bool = True) -> None:

@@ -1,9 +1,9 @@
 """One rank: joins the group, runs the reader's function, reports what happens, and never outlives its parent."""
 
+import bdb
 import ctypes
 import datetime
 import faulthandler
-import linecache
 import os
 import pickle
 import shutil
@@ -12,7 +12,6 @@ import sys
 import threading
 import traceback
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,22 +19,19 @@ import torch
 import torch.distributed as dist
 
 from tplearn.ranks import values
+from tplearn.ranks.events import Calls, Event, Exiting, Raised, Returned, Started
+from tplearn.ranks.job import Job, finish_others, inside, leave, of_rank
 from tplearn.ranks.recorder import Recorder
-from tplearn.ranks.source import ReturnLine, code_line, name_line, reader_line, reader_line_of_error
+from tplearn.ranks.return_line import ReturnLine, code_of
+from tplearn.ranks.source import code_line, name_line, reader_line, reader_line_of_error
+from tplearn.ranks.threads import OWN
 
 _PR_SET_PDEATHSIG = 1
-_leave = os._exit
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every rank of a run is told; read from `job` in the run's folder, beside `call`: (fn, args, kwargs)."""
-
-    environment: dict[str, str]
-    cells: dict[str, tuple]  # linecache entries of notebook cells
-    threads: int
-    record: bool
-    profile: bool
+_exit = os._exit
+NO_TERMINAL = (
+    "{}: a rank has no terminal, so nobody can answer a debugger or input() there. Print instead, or call the function "
+    "without run_ranks."
+)
 
 
 class Reporter:
@@ -44,102 +40,113 @@ class Reporter:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.lock = threading.Lock()
+        self.goodbye = threading.Event()
 
-    def send(self, kind: str, *payload: object) -> None:
+    def send(self, event: Event) -> None:
         with self.lock:
-            self.connection.send_bytes(pickle.dumps((kind, *payload)))
+            self.connection.send_bytes(pickle.dumps(event))
 
     def end_with_parent(self, folder: str) -> None:
-        """A thread that ends the process at goodbye, or when the parent is gone; nothing of the run stays behind."""
+        """A thread that hears the goodbye, or ends the process when the parent is gone: nothing stays behind."""
         try:
             self.connection.recv_bytes()
         except (EOFError, OSError):
             shutil.rmtree(folder, ignore_errors=True)
-        _leave(0)
+            _exit(0)
+        self.goodbye.set()
 
 
-def main(rank: int, world_size: int, connection: Connection, output: Connection, folder: str) -> None:
+def main(rank: int, world_size: int, folder: str, events: int, output: int) -> None:
     """The life of a rank. Never returns: the process ends when the parent has heard everything."""
     _become_independent(output)
-    reporter = Reporter(connection)
-    threading.Thread(target=reporter.end_with_parent, args=(folder,), daemon=True).start()
+    reporter = Reporter(Connection(events))
+    threading.Thread(target=reporter.end_with_parent, args=(folder,), daemon=True, name=f"{OWN} parent").start()
     with open(f"{folder}/stack.{rank}", "w") as stack_file:
         faulthandler.enable(stack_file, all_threads=False)  # a crash in C++ leaves its Python line here
         if hasattr(faulthandler, "register"):
             faulthandler.register(signal.SIGUSR1, stack_file, all_threads=False)  # the parent asks where we are
         try:
             job: Job = pickle.loads(Path(folder, "job").read_bytes())
-            _join_group(rank, world_size, job, folder)
-            reporter.send("start")
+            job.take_place(rank, world_size)
+            _join_group(rank, world_size, folder)
+            reporter.send(Started())
             _run(rank, job, reporter, Path(folder))
         except BaseException as error:  # sys.exit included: whatever ends the function is the parent's to judge
-            source, code = reader_line_of_error(error)
-            text = "".join(traceback.format_exception_only(error)).strip()
-            reporter.send("raise", text, source, code, traceback.format_exc())
+            reporter.send(raised(error))
         _flush()
-        threading.Event().wait()
+        reporter.goodbye.wait()
+        leave()
 
 
 def _run(rank: int, job: Job, reporter: Reporter, folder: Path) -> None:
-    linecache.cache.update(job.cells)
     fn, args, kwargs = values.load(folder / "call")
-    code = getattr(fn, "__code__", None)
-    if code is not None:
-        where = name_line(code.co_filename, code.co_firstlineno), code_line(code.co_filename, code.co_firstlineno)
-        reporter.send("calls", *where)
-    args = [value.of(rank) if isinstance(value, PerRank) else value for value in args]
-    kwargs = {key: value.of(rank) if isinstance(value, PerRank) else value for key, value in kwargs.items()}
-    _announce_hard_exit(reporter)
+    announce(fn, reporter.send)
+    args = [of_rank(value, rank) for value in args]
+    kwargs = {key: of_rank(value, rank) for key, value in kwargs.items()}
+    recorder = Recorder(rank, reporter.send) if job.record else None
     with ExitStack() as stack:
         profiler = stack.enter_context(torch.profiler.profile()) if job.profile else None
-        if job.record:
-            stack.enter_context(Recorder(rank, reporter.send).watching())
+        if recorder:
+            stack.enter_context(recorder.watching())
+        stack.enter_context(inside())
         returned = stack.enter_context(ReturnLine(fn))
         result = fn(*args, **kwargs)
-    spans = _spans(profiler) if profiler else []
-    source, text = returned.where()
+        finish_others()
+    if profiler:
+        values.dump(spans_of(profiler), folder / f"spans.{rank}")
+    source, code = returned.where()
     try:
         # A file, because a pipe takes ten times as long for a gigabyte.
         values.dump(result, folder / f"value.{rank}")
     except Exception as error:
         what = f"returned a {type(result).__name__} that cannot be sent back: {error}"
-        reporter.send("raise", what, source, text, traceback.format_exc())
+        reporter.send(Raised(what, source, code, traceback.format_exc()))
         return
     _flush()
-    reporter.send("return", source, text, spans)
+    reporter.send(Returned(source, code, recorder.unwaited() if recorder else ()))
 
 
-@dataclass(frozen=True)
-class PerRank:
-    """An argument that differs by rank; made by `per_rank`."""
+def announce(fn: object, send) -> None:  # noqa: ANN001
+    """Report where the function begins, and let `os._exit` say its line first: it leaves no trace of it."""
+    code = code_of(fn)
+    if code is not None:
+        place = code.co_filename, code.co_firstlineno
+        send(Calls(name_line(*place), code_line(*place)))
 
-    values: tuple
+    own = os.getpid()
 
-    def of(self, rank: int) -> object:
-        return self.values[rank]
+    def exit_with_notice(status: int) -> None:
+        if os.getpid() == own:  # and no child of the rank's, forked for a DataLoader
+            send(Exiting(status, *reader_line(sys._getframe(1))))
+        _exit(status)
+
+    os._exit = exit_with_notice  # this process ends with the run
 
 
-def _become_independent(output: Connection) -> None:
+def raised(error: BaseException) -> Raised:
+    """An exception as an event, at the reader's innermost line."""
+    text = "".join(traceback.format_exception_only(error)).strip()
+    asked = traceback.extract_tb(error.__traceback__)[-1].line or "" if error.__traceback__ else ""
+    if isinstance(error, bdb.BdbQuit) or (isinstance(error, EOFError) and "input(" in asked):
+        text = NO_TERMINAL.format(text)
+    return Raised(text, *reader_line_of_error(error), traceback.format_exc())
+
+
+def _become_independent(output: int) -> None:
     """Own session (the stop button does not reach us, our children die with us), own output, end with the server."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for descriptor in (1, 2):
-        os.dup2(output.fileno(), descriptor)
-    output.close()
+        os.dup2(output, descriptor)
+    os.close(output)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (lives as long as the process)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _join_group(rank: int, world_size: int, job: Job, folder: str) -> None:
-    os.environ.clear()
-    os.environ.update(job.environment)
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(world_size)
-    )
+def _join_group(rank: int, world_size: int, folder: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
-    torch.set_num_threads(job.threads)
     dist.init_process_group(
         "gloo",
         store=dist.FileStore(f"{folder}/store", world_size),
@@ -149,22 +156,12 @@ def _join_group(rank: int, world_size: int, job: Job, folder: str) -> None:
     )
 
 
-def _announce_hard_exit(reporter: Reporter) -> None:
-    """`os._exit` leaves no trace of its line: say it first. Only this process is changed, and it ends with the run."""
-
-    def exit_with_notice(status: int) -> None:
-        reporter.send("exit", status, *reader_line(sys._getframe(1)))
-        _leave(status)
-
-    os._exit = exit_with_notice
-
-
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
 
 
-def _spans(profiler: torch.profiler.profile) -> list[tuple[str, int, int]]:
+def spans_of(profiler: torch.profiler.profile) -> list[tuple[str, int, int]]:
     """(name, start ns, end ns) of every operator on this rank's main thread and in gloo; one clock for all ranks."""
     events = profiler.profiler.kineto_results.events()
     return [(event.name(), event.start_ns(), event.start_ns() + event.duration_ns()) for event in events]
