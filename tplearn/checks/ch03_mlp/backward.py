@@ -14,10 +14,10 @@ from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
 
 def mlp_backward_input(
-    grad_output: Tensor, hidden_shards: Shards, up_shards: Shards, down_shards: Shards, ledger: Ledger
+    grad_output: Tensor, inner_shards: Shards, up_shards: Shards, down_shards: Shards, ledger: Ledger
 ) -> Shards:
-    """grad_output: [tokens, hidden]; hidden_shards[r]: [tokens, ffn/p], before the relu → p of [tokens, hidden]."""
-    return _backward(grad_output, hidden_shards, up_shards, down_shards, ledger)
+    """grad_output: [tokens, hidden]; inner_shards[r]: [tokens, ffn/p], before the relu → p of [tokens, hidden]."""
+    return _backward(grad_output, inner_shards, up_shards, down_shards, ledger)
 
 
 def backward_cases(generator: Generator) -> list[Case]:
@@ -41,8 +41,8 @@ MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "open at zero": lambda grad, h: grad * (h >= 0),
     "relu of the gradient": lambda grad, h: grad.clamp(min=0),
     "mask of the gradient": lambda grad, h: grad * (grad > 0) * (h > 0),
-    "times relu(hidden)": lambda grad, h: grad * h.clamp(min=0),
-    "times hidden": lambda grad, h: grad * h,
+    "times relu(inner)": lambda grad, h: grad * h.clamp(min=0),
+    "times the inner layer": lambda grad, h: grad * h,
     "sign": lambda grad, h: grad * h.sign(),
     "mask turned over": lambda grad, h: grad * (h < 0),
     "mask turned over, zeros too": lambda grad, h: grad * (h <= 0),
@@ -51,7 +51,7 @@ MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _backward(
     grad: Tensor,
-    hiddens: Shards,
+    inners: Shards,
     ups: Shards,
     downs: Shards,
     ledger: Ledger,
@@ -62,20 +62,20 @@ def _backward(
     p = len(ups)
     mask = MASKS.get(wrong, MASKS[""])
     if wrong == "rank 0's shards":
-        hiddens, ups, downs = [hiddens[0]] * p, [ups[0]] * p, [downs[0]] * p
+        inners, ups, downs = [inners[0]] * p, [ups[0]] * p, [downs[0]] * p
     if wrong == "down transposed":
         downs = [down.T for down in downs]
     if wrong == "up transposed":
         ups = [up.T for up in ups]
-    inner = [mask(grad @ down, h) for h, down in zip(hiddens, downs, strict=True)]  # [tokens, ffn/p]
+    grads = [mask(grad @ down, h) for h, down in zip(inners, downs, strict=True)]  # [tokens, ffn/p]
     if wrong == "summed in between":
-        inner = all_reduce(inner, ledger=ledger)
+        grads = all_reduce(grads, ledger=ledger)
     if wrong.startswith("inner gradient gathered"):
         whole_up = all_gather(ups, 0, ledger=ledger) if wrong.endswith("and up") else [torch.cat(ups)] * p
-        return [h @ up for h, up in zip(all_gather(inner, 1, ledger=ledger), whole_up, strict=True)]
+        return [h @ up for h, up in zip(all_gather(grads, 1, ledger=ledger), whole_up, strict=True)]
     if wrong == "residual":
-        return [dx + grad for dx in ending([h @ up for h, up in zip(inner, ups, strict=True)], ledger)]
-    return ending([h @ up for h, up in zip(inner, ups, strict=True)], ledger)
+        return [dx + grad for dx in ending([h @ up for h, up in zip(grads, ups, strict=True)], ledger)]
+    return ending([h @ up for h, up in zip(grads, ups, strict=True)], ledger)
 
 
 def _ending_in(ending: Ending) -> Callable[..., Shards]:
@@ -99,45 +99,46 @@ MLP_BACKWARD_INPUT = Exercise(
                 "no mask",
                 "The gradient went straight through the relu. Where the number that went forward was not positive, "
                 "relu put out zero, and no gradient comes back through it.",
-                "(hidden > 0), between down and up.",
+                "(inner > 0), between down and up.",
             ),
             (
                 "open at zero",
                 "Your mask lets the gradient pass where the number that went forward was exactly 0. torch takes the "
-                "derivative of relu at 0 to be 0: the mask is hidden > 0.",
+                "derivative of relu at 0 to be 0: the mask is inner > 0.",
                 ">= in the mask.",
             ),
             (
                 "relu of the gradient",
                 "You cut off the negative gradients. What counts is the sign of the number that went forward, not "
                 "the sign of the gradient that comes back.",
-                "hidden_shards[rank]: where it enters.",
+                "inner_shards[rank]: where it enters.",
             ),
             (
                 "mask of the gradient",
-                "You masked rightly by hidden > 0, and cut off negative gradients as well. A gradient of either sign "
+                "You masked rightly by inner > 0, and cut off negative gradients as well. A gradient of either sign "
                 "passes.",
                 "the second mask.",
             ),
             (
-                "times relu(hidden)",
-                "You multiplied by relu(hidden). The derivative of relu is 0 or 1, the mask hidden > 0.",
+                "times relu(inner)",
+                "You multiplied by relu(inner). The derivative of relu is 0 or 1, the mask inner > 0.",
                 "what multiplies grad_output @ down.",
             ),
             (
-                "times hidden",
-                "You multiplied by hidden itself. The derivative of relu is 0 or 1, the mask hidden > 0.",
+                "times the inner layer",
+                "You multiplied by the inner layer itself. The derivative of relu is 0 or 1, the mask inner > 0.",
                 "what multiplies grad_output @ down.",
             ),
             (
                 "sign",
-                "You multiplied by the sign of hidden: where it is negative, the gradient came back negated. There "
-                "relu is flat, and nothing comes back.",
-                "hidden > 0 instead of the sign.",
+                "You multiplied by the sign of the inner layer: where it is negative, the gradient came back negated. "
+                "There relu is flat, and nothing comes back.",
+                "inner > 0 instead of the sign.",
             ),
             (
                 "mask turned over",
-                "Your gradient passes where hidden was negative. relu lets a number through where it is positive.",
+                "Your gradient passes where the inner layer was negative. relu lets a number through where it is "
+                "positive.",
                 "the < in the mask.",
             ),
             (
@@ -148,7 +149,8 @@ MLP_BACKWARD_INPUT = Exercise(
             ),
             (
                 "mask turned over, zeros too",
-                "Your gradient passes where hidden was 0 or negative. relu lets a number through where it is positive.",
+                "Your gradient passes where the inner layer was 0 or negative. relu lets a number through where it is "
+                "positive.",
                 "the <= in the mask.",
             ),
             (
