@@ -28,7 +28,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     names = list(inspect.signature(exercise.reference).parameters)
     if "error" in due and "error" not in mine:
         error, called = due["error"], _called_with(exercise, case)
-        return f"On {case} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
+        return f"{case.where} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
     if "error" in mine:
         return explain_failure(mine["error"], case, due.get("error"))
     if aspect == "inputs":
@@ -37,16 +37,16 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         return _handles(mine[aspect])
     if aspect == "gradient" and isinstance(_first(mine.get(aspect)), str):
         return (
-            f"On {case} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad on "
-            "the way ends the autograd graph."
+            f"{case.where} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad "
+            "on the way ends the autograd graph."
         )
     complaint = _complaint(mine[aspect]) if aspect not in due else ""
     if complaint:
-        return f"On {case} {complaint}"
+        return f"{case.where} {complaint}"
     if aspect == "ledger":
-        return f"On {case} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
+        return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
-    text = f"On {case} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
+    text = f"{case.where} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)
     return text + _called_with(exercise, case) + "".join("\n" + clue for clue in clues(leaves))
 
@@ -68,7 +68,9 @@ def explain_failure(failure: Failure, case: Case, due: Failure | None = None) ->
     if failure.kind in (Deadlock.__name__, CollectiveMismatch.__name__):
         return f"On {case}:" + report
     wanted = f", where a {due.kind} is due ({due.text})" if due else ""
-    return f"On {case} your function raised {failure.kind}{': ' if failure.text else ''}{failure.text}{wanted}{report}"
+    return (
+        f"{case.where} your function raised {failure.kind}{': ' if failure.text else ''}{failure.text}{wanted}{report}"
+    )
 
 
 def subject(aspect: str, path: list[int | str], names: list[str], ranks: bool) -> str:

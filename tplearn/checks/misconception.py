@@ -80,8 +80,10 @@ def _comparisons(
 
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
-        return all(error_kind(seen[k]) == error_kind(got[k]) for k in every) and any(
-            error_kind(seen[k]) != error_kind(want[k]) for k in every
+        return (
+            all(error_kind(seen[k]) == error_kind(got[k]) for k in every)
+            and any(error_kind(seen[k]) != error_kind(want[k]) for k in every)
+            and all(same_values(seen[k], want[k]) for k in due)
         )
 
     def same_collectives(seen: Seen) -> bool:
