@@ -113,13 +113,13 @@ def drill(world_sizes: list[int]) -> None:
     for world_size in world_sizes:
         for program in FAULTS:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
-            code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.ranks.agent as a; a.script({program!r}, True)"
+            code = f"import tests.ranks.agent as agent; agent.script({program!r}, measured=True)"
             done = subprocess.run(
                 [*command, "--no-python", sys.executable, "-c", code],
                 capture_output=True,
                 text=True,
                 timeout=120,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             )
             said = re.findall(SAID, done.stderr, re.M)
             after = max(re.findall(r"judged after ([\d.]+) s", done.stderr), default="-")
