@@ -1,4 +1,4 @@
-"""Clues that look at all ranks at once: a neighbour's result, partials whose sum is due, shards that belong together."""
+"""Clues that look at all ranks at once: a neighbour's result, partials whose sum is due, shards that fit together."""
 
 import torch
 from torch import Tensor

@@ -12,7 +12,7 @@ from tplearn.parallel import (
     reduce_scatter_sequence,
     scatter_to_group,
 )
-from tplearn.parallel.collectives import all_gather, reduce_scatter
+from tplearn.parallel.collectives import plain_all_gather, plain_reduce_scatter
 from tplearn.parallel.place import Place
 
 
@@ -54,7 +54,7 @@ def _gathered(x_shard: Tensor, wrong: str) -> Tensor:
     if wrong == "along the batch":
         return gather_sequence(x_shard, dim=0)
     if wrong == "no gradient through the gather":
-        return all_gather(x_shard.detach(), 1, Place.of()) if dist.get_world_size() > 1 else x_shard.detach()
+        return plain_all_gather(x_shard.detach(), 1, Place.of()) if dist.get_world_size() > 1 else x_shard.detach()
     if wrong == "tokens not gathered":
         return copy_to_group(x_shard)
     if wrong == "nothing sent forward":
@@ -81,5 +81,5 @@ def _own_tokens(partial: Tensor, wrong: str) -> Tensor:
     if wrong == "averaged":
         return reduce_scatter_sequence(partial) / p
     if wrong == "no gradient through the scatter" and p > 1:
-        return reduce_scatter(partial.detach(), 1, Place.of())
+        return plain_reduce_scatter(partial.detach(), 1, Place.of())
     return reduce_scatter_sequence(partial)

@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tplearn.checks.exercise import mutants_of
 from tplearn.parallel import gather_from_group, gather_sequence
-from tplearn.parallel.collectives import all_gather, all_reduce, own_slice, reduce_scatter
+from tplearn.parallel.collectives import own_shard, plain_all_gather, plain_all_reduce, plain_reduce_scatter
 from tplearn.parallel.place import Place
 
 
@@ -28,12 +28,12 @@ class _Regather(Function):
         if ctx.kept is not None:
             x, grad = ctx.kept, grad_output
         elif ctx.wrong == "own tokens only":
-            x, grad = x_shard, own_slice(grad_output, 1, place)
+            x, grad = x_shard, own_shard(grad_output, 1, place)
         else:
             x, grad = _gathered(x_shard, ctx.wrong), grad_output
         grad_weight = grad.flatten(0, 1).T @ x.flatten(0, 1)
         if ctx.wrong == "weight gradient summed":
-            grad_weight = all_reduce(grad_weight, place)
+            grad_weight = plain_all_reduce(grad_weight, place)
         if ctx.wrong == "gradient of all tokens":
             return partial, grad_weight, None
         if ctx.wrong == "gradients exchanged":
@@ -49,18 +49,18 @@ def _gathered(x_shard: Tensor, wrong: str = "") -> Tensor:
         return x_shard
     if wrong == "blocks reshaped":
         batch, tokens, hidden = x_shard.shape
-        return all_gather(x_shard, 0, place).view(batch, tokens * place.world_size, hidden)
-    return all_gather(x_shard, 1, place)
+        return plain_all_gather(x_shard, 0, place).view(batch, tokens * place.world_size, hidden)
+    return plain_all_gather(x_shard, 1, place)
 
 
 def _to_own_tokens(partial: Tensor, wrong: str) -> Tensor:
     """[batch, seq, hidden] → [batch, seq/p, hidden]: the sum over the ranks, or what a mutant takes for it."""
     place = Place.of()
     if place.world_size == 1 or wrong == "own slice":
-        return own_slice(partial, 1, place)
+        return own_shard(partial, 1, place)
     if wrong == "all-reduce, then cut":
-        return own_slice(all_reduce(partial, place), 1, place)
-    return reduce_scatter(partial, 1, place) / (place.world_size if wrong == "averaged" else 1)
+        return own_shard(plain_all_reduce(partial, place), 1, place)
+    return plain_reduce_scatter(partial, 1, place) / (place.world_size if wrong == "averaged" else 1)
 
 
 def _linear(x_shard: Tensor, weight_shard: Tensor, wrong: str) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tplearn.checks.ch11_llama_block.parts import Weights, attention, mlp, norm
 from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
-from tplearn.parallel.collectives import all_reduce
+from tplearn.parallel.collectives import plain_all_reduce
 from tplearn.parallel.place import Place
 
 
@@ -81,7 +81,7 @@ def _reduced(partial: Tensor, wrong: str) -> Tensor:
     if wrong == "gathered":
         return gather_from_group(partial)
     if wrong == "no gradient through g":
-        return all_reduce(partial.detach(), Place.of())
+        return plain_all_reduce(partial.detach(), Place.of())
     return reduce_from_group(partial)
 
 

@@ -15,7 +15,7 @@ from tplearn.parallel import (
     reduce_scatter_sequence,
     scatter_to_group,
 )
-from tplearn.parallel.collectives import all_gather, reduce_scatter
+from tplearn.parallel.collectives import plain_all_gather, plain_reduce_scatter
 from tplearn.parallel.place import Place
 
 
@@ -75,7 +75,7 @@ def _gathered(x: Tensor, wrong: str) -> Tensor:
     if wrong in ("tokens not gathered", "nothing sent"):
         return copy_to_group(x) if wrong == "tokens not gathered" else x
     if wrong == "no gradient through the gather" and dist.get_world_size() > 1:
-        return all_gather(x.detach(), 1, Place.of())
+        return plain_all_gather(x.detach(), 1, Place.of())
     return gather_sequence(x)
 
 
@@ -96,5 +96,5 @@ def _scattered(partial: Tensor, wrong: str) -> Tensor:
     if wrong in ("tokens not gathered", "nothing sent"):
         return reduce_from_group(partial) if wrong == "tokens not gathered" else partial
     if wrong == "no gradient through the scatter" and p > 1:
-        return reduce_scatter(partial.detach(), 1, Place.of())
+        return plain_reduce_scatter(partial.detach(), 1, Place.of())
     return reduce_scatter_sequence(partial)
