@@ -67,16 +67,16 @@ def _experts(
         gate_ups, downs = [gate_ups[0]] * len(xs), [downs[0]] * len(xs)
     partials = [_partials(xs, gate_ups, downs, e, ledger, wrong) for e in range(EXPERTS)]  # partials[expert][rank]
     if wrong == "one all-reduce each":
-        return [sum(ys) for ys in zip(*(ending(parts, ledger) for parts in partials), strict=True)]
+        return [sum(ys) for ys in zip(*(ending(of_expert, ledger) for of_expert in partials), strict=True)]
     chosen = {"first only": partials[:1], "last only": partials[-1:]}.get(wrong, partials)
     together = {
         "experts multiplied": lambda of_rank: torch.stack(of_rank).prod(0),
         "experts side by side": lambda of_rank: torch.cat(of_rank, -1),
     }.get(wrong, sum)
-    parts = [together(of_rank) for of_rank in zip(*chosen, strict=True)]
+    sums = [together(of_rank) for of_rank in zip(*chosen, strict=True)]
     if wrong == "residual":
-        return [x + y for x, y in zip(xs, ending(parts, ledger), strict=True)]
-    return ending([part / EXPERTS for part in parts] if wrong == "experts averaged" else parts, ledger)
+        return [x + y for x, y in zip(xs, ending(sums, ledger), strict=True)]
+    return ending([y / EXPERTS for y in sums] if wrong == "experts averaged" else sums, ledger)
 
 
 def _partials(xs: Shards, gate_ups: Experts, downs: Experts, e: int, ledger: Ledger, wrong: str) -> Shards:
