@@ -101,13 +101,13 @@ MUTANTS = (
         ),
         (
             "activation after the sum",
-            "gelu comes after the sum. An MLP bends between its two matmuls; without that they are one matmul. "
+            "gelu comes after the sum. It belongs between the two matmuls; without it there they are one matmul. "
             "Apply gelu to each rank's shard of the inner layer, before down.",
             "where gelu stands: before down, not after it.",
         ),
         (
             "activation at the very end",
-            "gelu comes last, after the sum and the bias. An MLP bends between its two matmuls. Apply gelu to "
+            "gelu comes last, after the sum and the bias. It belongs between the two matmuls. Apply gelu to "
             "each rank's shard of the inner layer.",
             "where gelu stands: before down, not after it.",
         ),
