@@ -162,7 +162,7 @@ def test_a_right_result_with_the_wrong_ledger_is_told_in_collectives() -> None:
 
     verdict = judge(PLAN, twice)
     assert verdict.aspects == {"forward": True, "gradient": True, "ledger": False}
-    assert "rank 0 of your function ran 2 × all_gather" in str(verdict)
+    assert "rank 0 of your function ran 2 × all_gather" in verdict.explanation
 
 
 def test_a_tensor_read_from_another_rank_is_told_with_its_owner() -> None:

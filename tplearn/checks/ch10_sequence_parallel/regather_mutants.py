@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tplearn.checks.exercise import mutants_of
 from tplearn.parallel import gather_from_group, gather_sequence
-from tplearn.parallel.collectives import own_shard, plain_all_gather, plain_all_reduce
+from tplearn.parallel.collectives import own_shard, plain_all_gather, plain_all_reduce, plain_reduce_scatter
 from tplearn.parallel.place import Place
 
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from tplearn.show.style import GREY, HIGHLIGHT, INK, LIGHT, Point, arrow, box, canvas, label, rank_colour, rank_hatch
 
-Cells = tuple[tuple[frozenset[int], ...], ...]  # cells[rank][chunk]: the ranks whose summands are in it
+Cells = tuple[tuple[frozenset[int], ...], ...]  # cells[rank][chunk]: the ranks whose numbers are in it
 Corners = tuple[Point, Point, Point, Point]
 
 
@@ -46,7 +46,7 @@ def place_moment(
 ) -> None:
     """One moment, its lower left corner at (x, y): a column per rank, a row per chunk, arrows for what was sent.
 
-    A cell has one segment per rank whose summand it holds, with that rank's colour, hatch and number; a finished sum
+    A cell has one segment per rank whose partial it holds, with that rank's colour, hatch and number; a finished sum
     gets a thick outline. Without hatches it is fast enough for a slider: a handful of artists for each rank.
     """
     p = len(moment.cells)
@@ -97,7 +97,7 @@ def draw_ring_steps() -> Figure:
         ax,
         5.7,
         0.38,
-        "A row is a chunk; the numbers in a cell say whose summands it holds. Thick outline: the finished sum.",
+        "A row is a chunk; the numbers in a cell say whose partials it holds. Thick outline: the finished sum.",
         size=9.5,
     )
     label(
@@ -107,27 +107,22 @@ def draw_ring_steps() -> Figure:
 
 
 def draw_star_or_ring() -> Figure:
-    """Two ways to sum on four ranks: all to rank 0 and back, where rank 0 sends 3n bytes; or a ring, 1.5n each."""
-    figure, ax = canvas(9.0, 3.5)
-    label(ax, 2.2, 3.25, "all to rank 0 and back", size=11, bold=True)
-    box(ax, 1.65, 2.2, 1.1, 0.55, "rank 0", rank=0, bold=True)
+    """Two ways to sum on four ranks, without their cost: all to rank 0 and back; or a ring, one chunk at a time."""
+    figure, ax = canvas(9.0, 3.2)
+    label(ax, 2.2, 2.95, "all to rank 0 and back", size=11, bold=True)
+    box(ax, 1.65, 1.9, 1.1, 0.55, "rank 0", rank=0, bold=True)
     for rank, x in ((1, 0.25), (2, 1.65), (3, 3.05)):
-        box(ax, x, 0.75, 1.1, 0.55, f"rank {rank}", rank=rank)
-        end = 2.2 + (rank - 2) * 0.32
-        arrow(ax, (x + 0.55, 1.33), (end, 2.17), both=True)
-        label(ax, (x + 0.55 + end) / 2, 1.74, "n", size=10.5, backed=True)
-    label(ax, 2.2, 0.42, "rank 0 sends 3n, the others n.", size=10)
-    label(ax, 2.2, 0.17, "With p ranks: (p − 1) n. It grows.", size=10)
-    label(ax, 6.7, 3.25, "ring, one chunk at a time", size=11, bold=True)
-    places = {0: (5.0, 2.2), 1: (7.3, 2.2), 2: (7.3, 0.75), 3: (5.0, 0.75)}
-    for rank, (x, y) in places.items():
+        box(ax, x, 0.45, 1.1, 0.55, f"rank {rank}", rank=rank)
+        arrow(ax, (x + 0.55, 1.03), (2.2 + (rank - 2) * 0.32, 1.87), both=True)
+    label(ax, 2.2, 0.17, "whole tensors", size=10)
+    label(ax, 6.7, 2.95, "round a ring", size=11, bold=True)
+    for rank, (x, y) in {0: (5.0, 1.9), 1: (7.3, 1.9), 2: (7.3, 0.45), 3: (5.0, 0.45)}.items():
         box(ax, x, y, 1.1, 0.55, f"rank {rank}", rank=rank)
-    arrow(ax, (6.13, 2.475), (7.27, 2.475), "6 × n/4", offset=(0, 0.17))
-    arrow(ax, (7.85, 2.17), (7.85, 1.33), "6 × n/4", offset=(0.42, 0))
-    arrow(ax, (7.27, 1.025), (6.13, 1.025), "6 × n/4", offset=(0, 0.17))
-    arrow(ax, (5.55, 1.33), (5.55, 2.17), "6 × n/4", offset=(-0.42, 0))
-    label(ax, 6.7, 0.42, "every rank sends 1.5n.", size=10)
-    label(ax, 6.7, 0.17, "With p ranks: 2 (p − 1)/p · n. Never above 2n.", size=10)
+    arrow(ax, (6.13, 2.175), (7.27, 2.175))
+    arrow(ax, (7.85, 1.87), (7.85, 1.03))
+    arrow(ax, (7.27, 0.725), (6.13, 0.725))
+    arrow(ax, (5.55, 1.03), (5.55, 1.87))
+    label(ax, 6.7, 0.17, "a chunk at a time, all wires at once", size=10)
     return figure
 
 
@@ -170,6 +165,6 @@ def draw_states() -> Figure:
     _price(ax, 6.65, 2.5, "all_gather\n(p − 1)/p · n")
     arrow(ax, (8.8, 3.1), (6.15, 1.0), colour=GREY, dashed=True, bend=-0.35)
     _price(ax, 8.5, 1.65, "slice\n0 bytes", free=True)
-    label(ax, 8.3, 0.5, "Shard(0) → Shard(1):\nall_to_all, (p − 1)/p² · n", size=9.5)
+    label(ax, 8.3, 0.5, "Shard(0) → Shard(1):\nall_to_all", size=9.5)
     label(ax, 1.6, 0.5, "n: bytes of the whole tensor.\nSolid: talk. Dashed: nobody talks.", size=9.5)
     return figure
