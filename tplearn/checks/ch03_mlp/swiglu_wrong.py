@@ -140,7 +140,7 @@ MUTANTS = (
         ),
         (
             "silu on both",
-            "silu went over gate and up: silu(gate) · silu(up). In SwiGLU it goes over the gate alone: silu(gate) · up.",
+            "silu went over gate and up: silu(gate) · silu(up). In SwiGLU it goes over gate alone: silu(gate) · up.",
             "what enters silu: cut the product in halves first.",
         ),
         (
