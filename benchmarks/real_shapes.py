@@ -27,8 +27,7 @@ TP, TOKENS, NEW = 2, 64, 16
 
 def public_config(name: str) -> LlamaConfig:
     """The sizes that a model's public config.json has."""
-    fields = read_configs()[name]
-    return LlamaConfig.from_fields(fields | {"model_type": "qwen2" if fields["qkv_bias"] else "llama"})
+    return LlamaConfig.from_fields(read_configs()[name])
 
 
 def write(folder: Path, config: LlamaConfig) -> int:

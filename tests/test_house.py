@@ -14,8 +14,8 @@ from tplearn.course.places import HERE
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course", "page", "checks")
-FLOORS += ("grading", "commands")
+FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course")
+FLOORS += ("page", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -76,7 +76,7 @@ def test_floors_are_read_from_imports_anywhere_in_a_file(tmp_path: Path) -> None
     source.write_text("from tplearn import cli, run_ranks\nfrom tplearn.ranks import ledger\n")
     assert imported_modules(source) == {"tplearn.cli", "tplearn", "tplearn.ranks.ledger"}, "also the roof, from below"
     assert floor_of("tplearn.show.style") > floor_of("tplearn.simulated.ring") > floor_of("tplearn.ranks")
-    assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver")
+    assert floor_of("tplearn.ranks") == floor_of("tplearn") > floor_of("tplearn.forkserver") > floor_of("tplearn.sizes")
     assert floor_of("tplearn.cli") > floor_of("tplearn.grading.release")
 
 

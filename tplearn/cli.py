@@ -90,9 +90,13 @@ def generate(
     model: ModelOption = None,
     tp: TpOption = None,
     tokens: Annotated[int, typer.Option(help="New tokens, at most.")] = 64,
-    temperature: Annotated[float | None, typer.Option(help="Draw the tokens; greedy when not given.")] = None,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that have this share together.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Draw the tokens; greedy (the likeliest each time) when not given.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="With --temperature: draw from the likeliest tokens with this share together.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --temperature: of the draws; 0 when not given.")] = None,
     dtype: Annotated[str, typer.Option(help="Of the weights in memory.")] = "float32",
     device: DeviceOption = "auto",
 ) -> None:
@@ -102,8 +106,8 @@ def generate(
     from tplearn.commands.group import is_first
     from tplearn.llama import TINY_LLAMA
 
-    request = Request(prompt, tokens, temperature, top_p, seed)
     with _complaints():
+        request = Request(prompt, tokens, temperature, top_p, seed)
         answer = generate_text(model or TINY_LLAMA, request, tp, dtype, device)
     if is_first():
         typer.echo(answer.text)
@@ -153,13 +157,13 @@ def train(
     """Trains a tokenizer and a Llama on text, cut over ranks, and writes a Hugging Face folder."""
     _prepare_ranks()
     from tplearn.commands.group import is_first
-    from tplearn.commands.train import TINY, train_folder
+    from tplearn.commands.train import TINY, recipe_of, train_folder
     from tplearn.llama import LlamaConfig
-    from tplearn.llama.train import Recipe
 
     with _complaints():
+        recipe = recipe_of(steps, batch, length, seed)
         shape = LlamaConfig.from_folder(config) if config else TINY
-        told = train_folder(out, tp, data, shape, Recipe(steps=steps, batch=batch, length=length, seed=seed), device)
+        told = train_folder(out, tp, data, shape, recipe, device)
     if is_first():
         bits = f"{told['bits_per_byte']:.2f} bits a byte of held-out text (xz -9e: {told['xz_bits_per_byte']:.2f})"
         typer.echo(f"{out}: {told['parameters']:,} parameters, {bits}")

@@ -56,12 +56,17 @@ def start_method() -> str:
     return method
 
 
+def under_torchrun() -> bool:
+    """Whether torchrun has started this process as a rank; RANK alone is also left behind by shells and notebooks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def warm_up(loaded: Iterable[str] = LOADED) -> None:
     """Start the server now, where ranks will be wanted soon: it loads torch (seconds) while this process goes on.
 
     loaded: the modules that the ranks will need.
     """
-    if start_method() == "forkserver" and "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun has started the ranks
+    if start_method() == "forkserver" and not under_torchrun():
         _Server.of_this_process(loaded)
 
 

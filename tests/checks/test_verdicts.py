@@ -1,6 +1,7 @@
 """What a wrong answer is told, and that nothing an answer does can freeze or fool the check."""
 
 import dataclasses
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -10,51 +11,55 @@ import torch
 from torch import Tensor
 
 from tplearn.checks import check, find_exercise, judge
+from tplearn.checks.clues import clues
 from tplearn.checks.compare import Opaque, first_difference
+from tplearn.checks.leaf import Leaf
 from tplearn.checks.observe import plain
 from tplearn.checks.traffic import Traffic
 from tplearn.ranks import Row
+from tplearn.simulated import Ledger, all_gather
 
 ROW = dataclasses.replace(find_exercise("row_parallel"), timeout=2.0)
 SPLIT = find_exercise("split_columns")
 PLAN = find_exercise("linear_by_plan")
+COLUMN = find_exercise("column_parallel")
 Shards = list[Tensor]
 
 
-def loops(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+def loops(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
     while True:
         pass
 
 
-def dies(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+def dies(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
     os._exit(0)
 
 
-def exits(xs: Shards, weights: Shards, biases: Shards) -> Shards:
+def exits(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
     sys.exit(3)
 
 
-def changes_its_input(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    y = ROW.reference(xs, weights, biases)
+def changes_its_input(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    y = ROW.reference(xs, weights, biases, ledger)
     with torch.no_grad():
         weights[0] += 1
     return y
 
 
-def forgets_a_list_item(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return ROW.reference(xs, weights, [biases.pop(0), *biases])
+def forgets_a_list_item(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return ROW.reference(xs, weights, [biases.pop(0), *biases], ledger)
 
 
-def float32(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y.float() for y in ROW.reference(xs, weights, biases)]
+def float32(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [y.float() for y in ROW.reference(xs, weights, biases, ledger)]
 
 
-def integers(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y.long() for y in ROW.reference(xs, weights, biases)]
+def integers(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [y.long() for y in ROW.reference(xs, weights, biases, ledger)]
 
 
-def not_finite(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y / 0 * 0 for y in ROW.reference(xs, weights, biases)]
+def not_finite(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [y / 0 * 0 for y in ROW.reference(xs, weights, biases, ledger)]
 
 
 class EqualToAll:
@@ -64,28 +69,35 @@ class EqualToAll:
     __hash__ = None
 
 
-def equal_to_everything(xs: Shards, weights: Shards, biases: Shards) -> object:
+def equal_to_everything(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> object:
     return EqualToAll()
 
 
-def nothing(xs: Shards, weights: Shards, biases: Shards) -> None:
+def nothing(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> None:
     print("I was here")
 
 
-def slightly_off(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y + 1e-8 * y.abs().max() for y in ROW.reference(xs, weights, biases)]  # every entry, also a small one
+def slightly_off(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [
+        y + 1e-8 * y.abs().max() for y in ROW.reference(xs, weights, biases, ledger)
+    ]  # every entry, also a small one
 
 
-def cut_graph(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y.detach() for y in ROW.reference(xs, weights, biases)]
+def cut_graph(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [y.detach() for y in ROW.reference(xs, weights, biases, ledger)]
 
 
-def wrong_gradient(xs: Shards, weights: Shards, biases: Shards) -> Shards:
-    return [y + weights[0].sum() - weights[0].detach().sum() for y in ROW.reference(xs, weights, biases)]
+def wrong_gradient(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    return [y + weights[0].sum() - weights[0].detach().sum() for y in ROW.reference(xs, weights, biases, ledger)]
 
 
-def raises(xs: Shards, weights: Shards, biases: Shards) -> Tensor:
+def raises(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Tensor:
     return xs[7]
+
+
+def reads_the_list(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    ys = all_gather([x @ weight.T for x, weight in zip(xs, weights, strict=True)], -1, ledger=ledger)
+    return [y + torch.cat(biases) for y in ys]
 
 
 VERDICTS = [
@@ -96,10 +108,10 @@ VERDICTS = [
     (forgets_a_list_item, "wrong", "changed biases in place"),
     (float32, "wrong", "is float32, where float64 is due"),
     (integers, "wrong", "holds int64, where float64 is due: the fractions are lost"),
-    (not_finite, "wrong", "is not finite at [0, 0]: yours is nan"),
+    (not_finite, "wrong", "is not finite at [0, 0, 0]: yours is nan"),
     (equal_to_everything, "wrong", "is of type EqualToAll (not a tensor, number, string, list or dict)"),
     (nothing, "wrong", "your result is None, where a list of 2 is due"),
-    (slightly_off, "wrong", "your result[0] first differs at [0, 0]"),
+    (slightly_off, "wrong", "your result[0] first differs at [0, 0, 0]"),
     (cut_graph, "wrong", "ends the autograd graph"),
     (wrong_gradient, "wrong", "the gradient of weight_shards[0] first differs at [0, 0]"),
     (raises, "error", "your function raised IndexError: list index out of range"),
@@ -120,9 +132,9 @@ def test_an_error_names_the_line_of_the_answer() -> None:
 
 
 def test_prints_are_shown_only_when_the_answer_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    def talks(*args: Shards) -> Shards:
+    def talks(*args: Shards, ledger: Ledger) -> Shards:
         print("x" * 100_000)
-        return ROW.reference(*args)
+        return ROW.reference(*args, ledger)
 
     assert str(judge(ROW, talks)) == str(judge(ROW, ROW.reference))
     failing = str(judge(ROW, nothing))
@@ -138,19 +150,32 @@ def test_a_seed_repeats_the_inputs_and_is_shown_on_failure() -> None:
 def test_the_voice_of_a_known_misconception() -> None:
     mutant = next(mutant for mutant in ROW.mutants if mutant.name == "bias × tp")
     lines = str(judge(ROW, mutant.answer, seed=1)).splitlines()
-    assert lines[0] == "row_parallel   forward ✗  gradient ✗   tp 1 ✓  2 ✗  4 ✗      0/10"
+    assert lines[0] == "row_parallel   forward ✗  gradient ✗  ledger ✓   tp 1 ✓  2 ✗  3 ✗  4 ✗      0/10"
     assert lines[1].startswith("  Your result minus the truth is (tp − 1) · bias.")
     assert "  Look at: where the bias enters, before or after the all-reduce." in lines
 
 
 def test_a_right_result_with_the_wrong_ledger_is_told_in_collectives() -> None:
-    def twice(x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: object = None) -> Shards:
-        PLAN.reference(x, weight, bias, p, plan, ledger)
-        return PLAN.reference(x, weight, bias, p, plan, ledger)
+    def twice(xs: Shards, weight: Tensor, bias: Tensor, plan: str, x_is_cut: bool, ledger: Ledger) -> Shards:
+        PLAN.reference(xs, weight, bias, plan, x_is_cut, ledger)
+        return PLAN.reference(xs, weight, bias, plan, x_is_cut, ledger)
 
     verdict = judge(PLAN, twice)
     assert verdict.aspects == {"forward": True, "gradient": True, "ledger": False}
-    assert "rank 0 of your function ran 2 × all_gather" in str(verdict)
+    assert "rank 0 of your function ran 2 × all_gather" in verdict.explanation
+
+
+def test_a_tensor_read_from_another_rank_is_told_with_its_owner() -> None:
+    def right_in_another_way(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+        together = torch.stack(biases)  # each rank's result is made from its own row: the gradient of others is zero
+        sums = ROW.reference(xs, weights, [torch.zeros_like(bias) for bias in biases], ledger)
+        return [y + together[rank] for rank, y in enumerate(sums)]
+
+    assert judge(ROW, right_in_another_way).passed
+    verdict = judge(COLUMN, reads_the_list)
+    assert not verdict.passed and verdict.aspects["ledger"] is False
+    assert verdict.sizes == {1: True, 2: False, 3: False, 4: False}
+    assert "rank 1 read bias_shards[0], which lies in rank 0's memory" in " ".join(str(verdict).split())
 
 
 def test_a_ledger_of_the_same_bytes_in_another_form_is_right() -> None:
@@ -207,17 +232,62 @@ def test_what_was_sent_is_judged_by_cost(rule: Traffic, got: list[Row], want: li
 
 def test_a_misconception_is_named_also_when_bad_sizes_are_refused() -> None:
     def wrong_dim_but_careful(weight: Tensor, world_size: int) -> Shards:
-        if weight.shape[0] % world_size:
+        if weight.shape[-2] % world_size:
             raise ValueError("no")
-        return list(weight.chunk(world_size, dim=1))
+        return list(weight.chunk(world_size, dim=-1))
 
     verdict = judge(SPLIT, wrong_dim_but_careful)
     assert verdict.misconception == "wrong dim" and verdict.aspects == {"forward": False, "refusal": True}
 
 
+def test_a_result_where_an_error_is_due_shows_no_misconception_about_other_cases() -> None:
+    def leaves_the_rest_to_the_last(weight: Tensor, world_size: int) -> Shards:
+        cuts = [rank * (weight.shape[-2] // world_size) for rank in range(1, world_size)]
+        return list(weight.tensor_split(cuts, dim=-2))
+
+    verdict = judge(SPLIT, leaves_the_rest_to_the_last)
+    assert verdict.aspects == {"forward": True, "refusal": False} and verdict.misconception == "padded"
+
+
+ODD = [torch.ones(shape) for shape in ((), (0,), (1,), (3,), (3, 1), (2, 3), (3, 2), (2, 3, 2), (0, 3))]
+ODD += [ODD[5] * factor for factor in (0.0, float("nan"), float("inf"), 1j)] + [
+    ODD[5].long(),
+    ODD[5].bool(),
+    ODD[4].double(),
+]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_clues_are_looked_for_in_tensors_of_any_shape(ranks: int) -> None:
+    for got, want in itertools.product(ODD, repeat=2):
+        leaf = Leaf(ranks, [got, ODD[4], got][:ranks], [want] * ranks, {"x": [got], "y": [want] * ranks})
+        assert len(clues([leaf, leaf])) <= 2
+
+
+def test_shards_in_reverse_order_and_of_another_shape_are_seen() -> None:
+    def reverse(weight: Tensor, world_size: int) -> Shards:
+        return SPLIT.reference(weight, world_size)[::-1]
+
+    def wider(weight: Tensor, world_size: int) -> Shards:
+        return [shard.repeat_interleave(2, dim=-1) for shard in SPLIT.reference(weight, world_size)]
+
+    assert "in reverse order" in str(judge(SPLIT, reverse))
+    assert "has shape" in str(judge(SPLIT, wider))
+
+
+def test_a_misconception_about_what_to_refuse_is_named_in_any_wording() -> None:
+    def tests_the_other_size(weight: Tensor, world_size: int) -> Shards:
+        if weight.shape[-1] % world_size:
+            raise ValueError(f"{weight.shape[-1]} inputs, {world_size} ranks")
+        return list(weight.tensor_split(world_size, dim=-2))
+
+    assert judge(SPLIT, tests_the_other_size).misconception == "other size tested"
+
+
 def test_another_error_than_the_due_one_is_no_refusal() -> None:
     def divides_by_zero(weight: Tensor, world_size: int) -> Shards:
-        return list(weight.chunk(world_size)) if weight.shape[0] % world_size == 0 else [weight / (1 // 0)]
+        even = weight.shape[-2] % world_size == 0
+        return list(weight.chunk(world_size, dim=-2)) if even else [weight / (1 // 0)]
 
     assert "raised ZeroDivisionError" in str(judge(SPLIT, divides_by_zero))
 
@@ -232,6 +302,12 @@ def test_check_finds_the_exercise_by_name_and_prints(capsys: pytest.CaptureFixtu
         check(split_column)
     with pytest.raises(ValueError, match="the function itself"):
         check("split_columns")
+
+
+def test_numbers_are_shown_with_as_many_digits_as_tell_them_apart() -> None:
+    assert first_difference(18.9999999, 18).how == "is 18.9999999, where 18 is due"
+    assert first_difference(2.5, 3).how == "is 2.5, where 3 is due"
+    assert "is complex64, where float32 is due" in first_difference(ODD[8] * 1j, ODD[8]).how
 
 
 def test_values_are_compared_in_kind_and_in_depth() -> None:

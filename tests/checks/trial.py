@@ -11,6 +11,7 @@ from tplearn.checks import Case, Exercise
 from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.observe import Observation
 from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.reach import reached_too_far
 from tplearn.checks.run import observe, observe_trusted
 
 Seen = list[Observation]
@@ -57,4 +58,6 @@ def faults(
         for k, due_shifted, mine_shifted in zip(due, reference, mine, strict=True):
             if unmoved((want[k], due_shifted), (seen[name][k], mine_shifted)) is not None:
                 found[name].append(f"{cases[k]}: computed alone")
+            if reached_too_far(mine_shifted, due_shifted) is not None:
+                found[name].append(f"{cases[k]}: read from another rank")
     return found

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ from typer.testing import CliRunner
 
 from tplearn.cli import app
 from tplearn.commands.verify import parse_meshes
-from tplearn.llama import TINY_LLAMA
+from tplearn.llama import TINY_LLAMA, Llama, LlamaConfig
+from tplearn.llama.corpus import train_tokenizer
 
 PROMPT = "def read_lines(path):\n"
 
@@ -51,28 +54,130 @@ def test_under_torchrun_one_rank_speaks() -> None:
     assert done.stdout.count(PROMPT) == 1 and done.stderr.count("6 tokens: ") == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("generate", "--tp", "3", "x"), "num_heads = 8"),
-        (("generate", "--model", "/nowhere", "x"), "/nowhere is no model folder: it has no config.json"),
-        (("generate", "--tokens", "1000", "x"), "and 1000 new ones do not work"),
-        (("generate", "--dtype", "int8", "x"), "dtype = 'int8' does not exist; values that work: float32, bfloat16"),
-        (("generate", "--device", "tpu", "x"), "device = 'tpu' does not exist; values that work: auto, cpu, cuda"),
-        (("generate", "--device", "cuda", "x"), "device = 'cuda' needs torchrun and a GPU for each rank"),
-        (("verify", "--mesh", "1x8,2x2"), "meshes of the same number of ranks work"),
-        (("verify", "--mesh", "eight"), "is no list of meshes; a text such as 1x8,2x4 works"),
-        (("verify", "--mesh", "1x3"), "num_heads = 8"),
-        (("train", "--out", str(TINY_LLAMA)), "already holds a model; an empty or a new folder works"),
-        (("train", "--out", "new", "--length", "999"), "length = 999; up to max_position_embeddings = 256 work"),
-        (("train", "--out", "new", "--steps", "0"), "steps = 0; numbers from 1 work"),
-    ],
-    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
-)
-def test_what_cannot_work_is_one_message(words: tuple[str, ...], message: str) -> None:
+HEADS = "tiny-llama cannot be cut over tp = 3 ranks: num_attention_heads = 8, .*; sizes that work: 1, 2, 4, 8"
+REFUSED = [
+    (("generate", "--tp", "3", "x"), f"--tp 3: {HEADS}"),
+    (("generate", "--tp", "0", "x"), "--tp 0: numbers from 1 work"),
+    (("generate", "--tp", "-2", "x"), "--tp -2: numbers from 1 work"),
+    (("generate", "--model", "/nowhere", "x"), "/nowhere does not exist; a folder with a config.json works"),
+    (("generate", "--model", str(TINY_LLAMA / "config.json"), "x"), "config.json is a file; the folder that holds it"),
+    (
+        ("generate", "--tokens", "1000", "x"),
+        "--tokens 1000: the prompt has 1 tokens, and the model allows 256 together; ",
+    ),
+    (("generate", "--tokens", "0", "x"), "--tokens 0: numbers from 1 work"),
+    (("generate", "x " * 300), r"the prompt has \d+ tokens, and the model allows 256; a shorter one works"),
+    (("generate", "\udcff"), r"the prompt '\\udcff' is not UTF-8 text"),
+    (("generate", "--dtype", "int8", "x"), "--dtype int8: values that work: float32, bfloat16, float16, float64"),
+    (("generate", "--device", "tpu", "x"), "--device tpu: values that work: auto, cpu, cuda"),
+    (
+        ("generate", "--device", "cuda", "x"),
+        "--device cuda: needs torchrun and a GPU for each rank; --device cpu works",
+    ),
+    (
+        ("generate", "--temperature", "0", "x"),
+        "--temperature 0: numbers above 0 work; without --temperature the likeliest",
+    ),
+    (("generate", "--temperature", "-0.5", "x"), "--temperature -0.5: numbers above 0 work"),
+    (("generate", "--temperature", "nan", "x"), "--temperature nan: numbers above 0 work"),
+    (("generate", "--temperature", "inf", "x"), "--temperature inf: numbers above 0 work"),
+    (
+        ("generate", "--top-p", "0.5", "x"),
+        "--top-p 0.5: tokens are drawn with --temperature only; --temperature 1 works",
+    ),
+    (("generate", "--top-p", "0", "--temperature", "1", "x"), "--top-p 0: numbers above 0 up to 1 work"),
+    (("generate", "--top-p", "1.5", "--temperature", "1", "x"), "--top-p 1.5: numbers above 0 up to 1 work"),
+    (("generate", "--seed", "3", "x"), "--seed 3: tokens are drawn with --temperature only"),
+    (("generate", "--seed", "-1", "--temperature", "1", "x"), "--seed -1: whole numbers from 0 to 9223372036854775807"),
+    (("verify", "--mesh", "1x8,2x2"), "--mesh 1x8,2x2: meshes of the same number of ranks work"),
+    (("verify", "--mesh", "eight"), "--mesh eight: a list of batch x model works, such as 1x8,2x4"),
+    (("verify", "--mesh", "2x"), "--mesh 2x: a list of batch x model works"),
+    (("verify", "--mesh", "0x4"), "--mesh 0x4: a list of batch x model works"),
+    (("verify", "--mesh", ""), "--mesh : a list of batch x model works"),
+    (("verify", "--mesh", "1x3"), f"--mesh 1x3: {HEADS}"),
+    (("verify", "--model", "/nowhere"), "/nowhere does not exist"),
+    (("verify", "--device", "tpu"), "--device tpu: values that work"),
+    (("train", "--out", str(TINY_LLAMA)), "it already holds a model; an empty or a new folder works"),
+    (
+        ("train", "--out", str(TINY_LLAMA / "config.json" / "x")),
+        "--out .*/config.json/x: it cannot be made: Not a directory",
+    ),
+    (("train", "--out", "new", "--length", "999"), "--length 999: up to 256 work"),
+    (("train", "--out", "new", "--length", "0"), "--length 0: numbers from 1 work"),
+    (("train", "--out", "new", "--steps", "0"), "--steps 0: numbers from 1 work"),
+    (("train", "--out", "new", "--batch", "-1"), "--batch -1: numbers from 1 work"),
+    (("train", "--out", "new", "--seed", "-1"), "--seed -1: whole numbers from 0"),
+    (("train", "--out", "new", "--tp", "3"), "--tp 3: this model cannot be cut over tp = 3 ranks"),
+    (("train", "--out", "new", "--data", "/nowhere"), "/nowhere holds no text to train on; a folder with .py, .md or"),
+    (("train", "--out", "new", "--config", "/nowhere"), "/nowhere does not exist"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED, ids=[" ".join(words)[:40] for words, _ in REFUSED])
+def test_what_cannot_work_is_one_line_in_the_words_of_the_command(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code, printed, said = call(*words)
     assert code == 2 and printed == ""
-    assert said.startswith("tplearn: ") and message in said and "Traceback" not in said
+    assert said.startswith("tplearn: ") and said.count("\n") == 1 and re.search(message, said), said
+    assert not re.search(r" = None|\.py:\d|ranks? \d+ raised|Traceback", said), said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(TINY_LLAMA, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    for words in (("generate", "--tp", "2", "x"), ("verify", "--mesh", "1x2")):
+        code, printed, said = call(*words, "--model", str(tmp_path / "model"))
+        pointer = f"{tmp_path / 'model' / 'model.safetensors'} is a Git LFS pointer, not the file itself; "
+        assert (code, printed, said.count("\n")) == (2, "", 1) and said.startswith(f"tplearn: {pointer}")
+
+
+def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
+    shutil.copytree(TINY_LLAMA, tmp_path / "model")
+    train_tokenizer([Path(__file__).read_text()], 700).save(str(tmp_path / "model" / "tokenizer.json"))
+    small = LlamaConfig(32, 48, 1, 2, 2, 300, max_position_embeddings=64)
+    Llama(small).save_pretrained(tmp_path / "model")
+    code, _, said = call("generate", "--model", str(tmp_path / "model"), "def test_a_tokenizer_of_another_model")
+    assert code == 2 and re.search(r"tokenizer.json has the token \d+, and the model's vocab_size is 300; the", said), (
+        said
+    )
+
+
+def test_what_the_folder_asks_for_in_vain_is_told_once(tmp_path: Path) -> None:
+    shutil.copytree(TINY_LLAMA, tmp_path / "model")
+    wishes = {"eos_token_id": 0, "top_k": 20, "no_repeat_ngram_size": 2}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(wishes))
+    said = [
+        call("generate", "--model", str(tmp_path / "model"), "--tp", "2", "--tokens", "2", *drawn, "x")[2].splitlines()
+        for drawn in ((), ("--temperature", "1", "--top-p", "0.9", "--seed", "4"))
+    ]
+    assert [len(lines) for lines in said] == [2, 2]
+    assert said[0][1] == "generation_config.json asks for no_repeat_ngram_size = 2, which is not done here"
+    assert said[1][1].startswith("generation_config.json asks for no_repeat_ngram_size = 2, top_k = 20, which")
+
+
+def test_training_says_what_stands_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "short.txt").write_text("the cat sat. ")
+    words = ("train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "new"))
+    code, _, said = call(*words, "--length", "32")
+    assert code == 2 and re.search(
+        r"^tplearn: --length 32: the text has \d+ tokens; shorter windows work, or more", said
+    )
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "model.safetensors").write_text("years of work")
+    assert "already holds a model" in call(*words, "--length", "2")[2]
+    assert (tmp_path / "new" / "model.safetensors").read_text() == "years of work"
+
+
+@pytest.mark.slow
+def test_under_torchrun_the_number_of_ranks_is_torchruns() -> None:
+    done = torchrun(2, "generate", "--tp", "4", "x")
+    assert done.returncode and "tplearn: --tp asks for 4 ranks, and torchrun started 2; 2 work" in done.stderr
+    done = torchrun(3, "generate", "x")
+    assert done.returncode and "tplearn: torchrun: tiny-llama cannot be cut over tp = 3 ranks" in done.stderr
 
 
 def test_meshes() -> None:

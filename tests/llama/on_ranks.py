@@ -5,7 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tplearn.llama import Llama, LlamaConfig, checkpoint, generate
+from tplearn.llama import Llama, LlamaConfig, generate
+from tplearn.llama.checkpoint import Checkpoint
+from tplearn.llama.loading import load
+from tplearn.llama.tensors import sources
 from tplearn.parallel import KVCache, partitions
 
 
@@ -28,11 +31,16 @@ def sampled(folder: Path, ids: Tensor, seed: int, temperature: float, top_p: flo
 
 def shard(folder: Path) -> tuple[int, int, dict[str, Tensor]]:
     """Bytes read, bytes of this rank's parameters in the file's dtype, and every dense parameter."""
+    config, checkpoint = LlamaConfig.from_folder(folder), Checkpoint(folder)
     with torch.device("meta"):
-        model = Llama(LlamaConfig.from_folder(folder))
-    read = checkpoint.load(model, folder, torch.float64, torch.device("cpu")).bytes_read
-    held = sum(piece.numel() for _, p, q in partitions(model) for _, piece in q.rows(p)) * 4
-    return read, held, {name: partition.join(p.detach()) for name, p, partition in partitions(model)}
+        model = Llama(config)
+    load(model, sources(config, checkpoint), checkpoint, torch.float64, torch.device("cpu"))
+    held = sum(rows.numel() for _, p, q in partitions(model) for _, rows in q.views(p)) * 4
+    return (
+        checkpoint.bytes_read,
+        held,
+        {name: partition.full_tensor(p.detach()) for name, p, partition in partitions(model)},
+    )
 
 
 def logits(folder: Path, ids: Tensor) -> Tensor:
@@ -40,5 +48,14 @@ def logits(folder: Path, ids: Tensor) -> Tensor:
         return Llama.from_pretrained(folder)(ids)
 
 
+def tied(folder: Path) -> tuple[bool, bool]:
+    model = Llama.from_pretrained(folder)
+    return model.lm_head.weight is model.embed_tokens.weight, model.config.tie_word_embeddings
+
+
 def resave(source: Path, target: Path, dtype: torch.dtype, max_file_bytes: int) -> None:
     Llama.from_pretrained(source, dtype=dtype).save_pretrained(target, max_file_bytes)
+
+
+def greedy(folder: Path, ids: Tensor, new: int) -> Tensor:
+    return generate(Llama.from_pretrained(folder), ids, new)

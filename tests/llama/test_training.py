@@ -12,8 +12,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from tplearn import run_ranks
 from tplearn.llama import Llama, LlamaConfig
-from tplearn.llama.train import Recipe, bits_per_byte, clip_gradients, make_optimizer, train, train_step
-from tplearn.parallel import partitions, sync_gradients
+from tplearn.llama.train import Recipe, bits_per_byte, make_optimizer, train, train_step
+from tplearn.parallel import clip_gradients, partitions, sync_gradients
 
 TOLERANCE = 1e-9  # relative, in float64
 EIGHT = LlamaConfig(32, 48, 2, 8, 2, 131, qkv_bias=True, tie_word_embeddings=True)
@@ -29,7 +29,7 @@ def build(config: LlamaConfig, seed: int, sequence_parallel: bool = False) -> Ll
     with torch.no_grad():
         for _, parameter, partition in partitions(model):
             if parameter.ndim == 1:
-                parameter.add_(partition.cut(torch.rand(partition.dense_shape, generator=generator).double()))
+                parameter.add_(partition.shard(torch.rand(partition.dense_shape, generator=generator).double()))
     return model
 
 
@@ -41,7 +41,9 @@ def gradients(
     loss.backward()
     if sync:
         sync_gradients(model)
-    return loss.item(), {name: partition.join(parameter.grad) for name, parameter, partition in partitions(model)}
+    return loss.item(), {
+        name: partition.full_tensor(parameter.grad) for name, parameter, partition in partitions(model)
+    }
 
 
 @pytest.mark.parametrize("sequence_parallel", [False, True], ids=["TP", "TP + SP"])
@@ -88,7 +90,7 @@ def steps(config: LlamaConfig, windows: Tensor, clip: float) -> tuple[list[float
     model = Llama(config).double()
     optimizer = make_optimizer(model, Recipe())
     losses = [train_step(model, optimizer, window, clip).item() for window in windows]
-    return losses, {name: partition.join(parameter.detach()) for name, parameter, partition in partitions(model)}
+    return losses, {name: partition.full_tensor(parameter.detach()) for name, parameter, partition in partitions(model)}
 
 
 def test_some_steps_end_at_the_dense_weights() -> None:

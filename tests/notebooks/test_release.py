@@ -14,9 +14,9 @@ from tplearn.grading.self_check import check_notebook
 RIGHT = """def split_columns(weight, world_size):
     \"\"\"weight: [out, in] → p shards.\"\"\"
     ### BEGIN SOLUTION
-    if weight.shape[0] % world_size:
+    if weight.shape[-2] % world_size:
         raise ValueError("no")
-    return list(weight.chunk(world_size))
+    return list(weight.chunk(world_size, dim=-2))
     ### END SOLUTION"""
 IMPORTS = "from tplearn.checks import check"
 CHECK_CELL = "check(split_columns)"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.parallel.twin import Job, assert_like_dense, assert_shows, fresh_seed, numbers
+from tests.parallel.twin import Job, assert_like_dense, assert_shows, error, fresh_seed, numbers
 from tplearn import run_ranks
 from tplearn.parallel import (
     KVCache,
@@ -14,6 +14,7 @@ from tplearn.parallel import (
     apply_rotary,
     head_range,
     partitions,
+    rotary_frequencies,
     rotary_tables,
 )
 
@@ -70,8 +71,40 @@ def test_rotary_turns_by_the_angle() -> None:
     turned = apply_rotary(x, cos, sin).flatten()
     angle = torch.tensor(3.0)
     assert torch.allclose(turned, torch.stack([angle.cos(), torch.tensor(0.0), angle.sin(), torch.tensor(0.0)]))
-    with pytest.raises(ValueError, match="head_dim = 3 cannot be turned in pairs"):
-        rotary_tables(torch.arange(2), 3)
+
+
+@pytest.mark.parametrize("theta", [10_000.0, 500_000.0])
+@pytest.mark.parametrize("d", [64, 128])
+def test_positions_in_float64(d: int, theta: float) -> None:
+    """A float64 oracle of one's own agrees to the last digits; with the float32 tables it cannot, and by how much."""
+    for last in (100, 10_000, 100_000):
+        positions = torch.arange(last - 50, last)
+        speeds = theta ** -(torch.arange(0, d, 2).double() / d)
+        angles = positions[:, None] * speeds
+        due = torch.cat([angles, angles], -1)
+        cos, sin = rotary_tables(positions, d, theta, dtype=torch.float64)
+        assert cos.dtype == torch.float64 and error(cos, due.cos()) < 1e-10 and error(sin, due.sin()) < 1e-10
+        given = rotary_tables(
+            positions, d, frequencies=rotary_frequencies(d, theta, torch.float64), dtype=torch.float64
+        )
+        assert torch.equal(given[0], cos) and torch.equal(given[1], sin)
+        published = rotary_tables(positions, d, theta)
+        assert all(table.dtype == torch.float32 for table in published)
+        difference = max(float((a.double() - b).abs().max()) for a, b in zip(published, (cos, sin), strict=True))
+        assert 1e-8 * last < difference < 1e-7 * last
+
+
+def test_tables_are_float32_as_the_models_were_trained() -> None:
+    """Not by way of float64: the published weights know the rounding of these very operations."""
+    frequencies = 1.0 / 10_000.0 ** (torch.arange(0, 8, 2, dtype=torch.float32) / 8)
+    angles = torch.arange(5).float()[:, None] * frequencies
+    with_default = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)  # the default dtype has no say in it
+        cos, _ = rotary_tables(torch.arange(5), 8)
+    finally:
+        torch.set_default_dtype(with_default)
+    assert torch.equal(cos, torch.cat([angles, angles], -1).cos())
 
 
 @pytest.mark.parametrize(("heads", "kv", "tp"), [(8, 2, 1), (8, 2, 4), (9, 3, 3)])
@@ -128,7 +161,7 @@ def test_fused_weights_are_cut_by_heads() -> None:
     def rows() -> list[float]:
         layer = QKVParallelLinear(3, D, 8, 2)
         (_, _, partition), *_ = partitions(layer)
-        return partition.cut(dense)[:, 0].tolist()
+        return partition.shard(dense)[:, 0].tolist()
 
     for rank, got in enumerate(run_ranks(rows, 4).values):
         kv = rank // 2

@@ -89,7 +89,7 @@ def test_first_values_are_the_dense_layers_own_slices(kind: str, tp: int) -> Non
     def draw() -> tuple[dict[str, Tensor], Tensor]:
         torch.manual_seed(seed)
         layer = BUILDS[kind](True)
-        dense = {name: partition.join(p.detach()) for name, p, partition in partitions(layer)}
+        dense = {name: partition.full_tensor(p.detach()) for name, p, partition in partitions(layer)}
         return dense, torch.rand(1)  # the generator stands at the same place afterwards
 
     torch.manual_seed(seed)

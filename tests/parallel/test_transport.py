@@ -23,10 +23,10 @@ SUM = "sum"
 def in_and_out_of_inference_mode() -> list[float]:
     with torch.inference_mode():
         agree()
-        first = transport.all_reduce(torch.ones(2), SUM, Place.of())
-    second = transport.all_reduce(torch.ones(2), SUM, Place.of())
+        first = transport.carry_all_reduce(torch.ones(2), SUM, Place.of())
+    second = transport.carry_all_reduce(torch.ones(2), SUM, Place.of())
     with torch.inference_mode():
-        third = transport.all_reduce(second.clone(), SUM, Place.of())
+        third = transport.carry_all_reduce(second.clone(), SUM, Place.of())
     leaf = torch.ones(2, requires_grad=True)
     reduce_from_group(leaf).sum().backward()
     return [first[0].item(), second[0].item(), third[0].item(), leaf.grad[0].item()]
@@ -42,7 +42,7 @@ def early() -> None:
     agree()
     if dist.get_rank() == 0:
         return
-    transport.all_reduce(torch.ones(4), SUM, Place.of())
+    transport.carry_all_reduce(torch.ones(4), SUM, Place.of())
 
 
 def test_a_hang_is_explained_as_with_gloo() -> None:
@@ -56,7 +56,7 @@ def killed() -> None:
     agree()
     if dist.get_rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    transport.all_reduce(torch.ones(4), SUM, Place.of())
+    transport.carry_all_reduce(torch.ones(4), SUM, Place.of())
 
 
 def test_a_killed_rank_is_told_by_run_ranks() -> None:
@@ -76,7 +76,7 @@ if sys.argv[4] == "hide" and rank == 2:
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: /proc shows others nothing of this process
 dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=world)
 for call in range(5):
-    total = transport.all_reduce(torch.ones(4), "sum", Place.of())
+    total = transport.carry_all_reduce(torch.ones(4), "sum", Place.of())
 assert total.tolist() == [world] * 4
 print("memory" if next(iter(transport._agreements.values())).memory else "gloo", flush=True)
 if kill and rank == 1:
@@ -84,7 +84,7 @@ if kill and rank == 1:
 if kill:
     start = time.monotonic()
     try:
-        transport.all_reduce(torch.ones(4), "sum", Place.of())
+        transport.carry_all_reduce(torch.ones(4), "sum", Place.of())
     except Exception as error:
         print(type(error).__name__, error, round(time.monotonic() - start, 1), flush=True)
 """
@@ -128,7 +128,7 @@ def test_ranks_that_do_not_share_a_host_use_gloo_and_say_so_once(tmp_path: Path)
 def on_another_machine() -> None:
     transport.platform.machine = lambda: "aarch64"
     for _ in range(4):
-        transport.all_reduce(torch.ones(1), SUM, Place.of())
+        transport.carry_all_reduce(torch.ones(1), SUM, Place.of())
 
 
 def test_other_processors_use_gloo() -> None:

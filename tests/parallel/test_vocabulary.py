@@ -130,10 +130,10 @@ def test_a_local_maximum_shows() -> None:
     def locally(x: Tensor, place: Place, reduce_op: str = "sum") -> Tensor:
         return x if reduce_op == "max" else cross_entropy_all_reduce(x, place)
 
-    cross_entropy_all_reduce = cross_entropy.all_reduce
+    cross_entropy_all_reduce = cross_entropy.plain_all_reduce
 
     def broken(shard: Tensor) -> Tensor:
-        cross_entropy.all_reduce = locally
+        cross_entropy.plain_all_reduce = locally
         return vocab_parallel_cross_entropy(shard, words, vocab_size=132)
 
     padded = F.pad(logits, (0, 1), value=-1e9)
@@ -161,7 +161,7 @@ def test_first_values_are_the_dense_tables() -> None:
     def draw() -> list[Tensor]:
         torch.manual_seed(7)
         layers = nn.ModuleList([VocabParallelEmbedding(131, 6, 4), ParallelLMHead(131, 6, bias=True)])
-        return [partition.join(p.detach()) for _, p, partition in partitions(layers)]
+        return [partition.full_tensor(p.detach()) for _, p, partition in partitions(layers)]
 
     torch.manual_seed(7)
     table, head = nn.Embedding(131, 6, 4), nn.Linear(6, 131)
@@ -199,5 +199,5 @@ def test_refusals_on_every_rank() -> None:
             "targets of shape (2,); shape that works: (3,)",
             "targets contain 7, which is not a word; words from 0 to 6 work",
             "reduction = 'avg' does not exist; values that work: mean, sum, none",
-            "vocab_size = 0 is no vocabulary; sizes from 1 work",
+            "vocab_size = 0 is not a vocabulary; sizes that work: 1, 2, 3, ...",
         ]

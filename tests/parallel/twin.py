@@ -61,7 +61,7 @@ class Job:
         if self.sync:
             sync_gradients(layer)
         gradients = {
-            name: (partition.join(parameter.grad) if partition else parameter.grad)
+            name: (partition.full_tensor(parameter.grad) if partition else parameter.grad)
             for name, parameter, partition in partitions(layer)
         }
         return Seen(output.detach(), [t.grad for t in inputs], gradients)

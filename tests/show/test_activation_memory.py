@@ -75,11 +75,11 @@ def test_formula_and_picture_count_what_a_layer_keeps(tp: int) -> None:
         assert counted == [units * BATCH * SEQUENCE * HIDDEN] * tp
 
 
-@pytest.mark.parametrize("sequence_parallel", [False, True])
-def test_the_exercise_counts_the_same_in_any_number_format(sequence_parallel: bool) -> None:
+@pytest.mark.parametrize("way", [(False, False), (True, False), (True, True)])
+def test_the_exercise_counts_the_same_in_any_number_format(way: tuple[bool, bool]) -> None:
     for dtype, size in ((torch.bfloat16, 2), (torch.float32, 4)):
-        counted = run_ranks(kept_bytes, 2, sequence_parallel, sequence_parallel, dtype).values[0]
-        assert counted == activation_bytes(SEQUENCE, BATCH, HIDDEN, 2, sequence_parallel, size)
+        counted = run_ranks(kept_bytes, 2, *way, dtype).values[0]
+        assert counted == activation_bytes(SEQUENCE, BATCH, HIDDEN, 2, *way, size)
 
 
 def test_the_first_picture_in_words() -> None:

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 
 from tplearn import run_ranks
 from tplearn.llama import Llama, LlamaConfig
-from tplearn.llama import checkpoint as loading
+from tplearn.llama.checkpoint import Checkpoint
+from tplearn.llama.loading import load
+from tplearn.llama.tensors import sources
 from tplearn.planning import MODELS
 from tplearn.planning.models import ModelShape
 from tplearn.show.figures.ch12_layer import bytes_read, paint_layer_map
@@ -19,9 +21,11 @@ HEADS = {"num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 6}
 
 
 def read_by_the_shelf(folder: Path) -> int:
+    config, checkpoint = LlamaConfig.from_folder(folder), Checkpoint(folder)
     with torch.device("meta"):
-        model = Llama(LlamaConfig.from_folder(folder))
-    return loading.load(model, folder, torch.float32, torch.device("cpu")).bytes_read
+        model = Llama(config)
+    load(model, sources(config, checkpoint), checkpoint, torch.float32, torch.device("cpu"))
+    return checkpoint.bytes_read
 
 
 def save(folder: Path, tied: bool, biases: bool) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tplearn import run_ranks
-from tplearn.checks.ch07_mlp_on_gloo.books import mlp_ledger
+from tplearn.checks.ch07_mlp_on_gloo.ledger import mlp_ledger
 from tplearn.parallel import Place, copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
 from tplearn.show.widgets import ledger_target
 from tplearn.show.widgets.ledger_target import F_PLACES, FFN, G_PLACES, HIDDEN, MIDDLES, TOKENS, book

@@ -126,7 +126,8 @@ def test_a_ring_can_write_into_a_given_ledger() -> None:
         ),
         (
             lambda: ring_all_gather([torch.zeros(2), torch.zeros(3)], Ring(2)),
-            "ring_all_gather needs the same length on every rank: rank 0 brings 2, rank 1 3",
+            "ring_all_gather needs the same shape and dtype on every rank: rank 0 brings (2,) float32, "
+            "rank 1 brings (3,) float32",
         ),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_replica_that_differs_is_named_and_nan_is_equal_to_nan() -> None:
         ),
         (
             lambda: convert([torch.zeros(3), torch.zeros(2)], Shard(0), Replicate()),
-            "all_gather needs the same shape and dtype on every rank: rank 0 brings (3,) float32, "
+            "convert needs the same shape and dtype on every rank: rank 0 brings (3,) float32, "
             "rank 1 brings (2,) float32",
         ),
     ],

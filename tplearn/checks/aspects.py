@@ -4,9 +4,9 @@ from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Exercise
 from tplearn.checks.observe import Observation
 
-# What is told first: a changed input, or a result that was not waited for, spoils all that comes after.
-FIRST = ("inputs", "upstream", "handles")
-NOT_VALUES = (*FIRST, "wires", "ledger", "warning", "error", "refusal")
+# What is told first: a changed input, a result that was not waited for, or a seed of its own spoils all that follows.
+FIRST = ("inputs", "upstream", "handles", "seed")
+NOT_VALUES = (*FIRST, "wires", "memory", "ledger", "warning", "error", "refusal")
 
 
 def wrong_aspects(exercise: Exercise, got: Observation, want: Observation) -> list[str]:

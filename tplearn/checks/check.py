@@ -1,5 +1,6 @@
 """Judges an answer: fresh inputs, the reference beside it, and a search for the misconception it shows."""
 
+import inspect
 import pickle
 import secrets
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
 from tplearn.checks.observe import Observation
 from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.reach import reached_too_far
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import counted
@@ -66,7 +68,8 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     alone = "" if any(wrong) else _computed_alone(exercise, fn, cases, got, want)
     if not any(wrong) and not alone:
         return Verdict(exercise, "passed", aspects, sizes, seed=seed)
-    aspects |= {"ledger": False} if alone else {}
+    if alone:
+        aspects, sizes = aspects | {"ledger": False}, {tp: tp == 1 for tp in sizes}
     status = "error" if any("error" in found for found in wrong) else "wrong"
     mutant = find_misconception(exercise, cases, got, want)
     if mutant:
@@ -88,7 +91,7 @@ def _right(exercise: Exercise, cases: list[Case]) -> Seen:
 
 
 def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case], got: Seen, want: Seen) -> str:
-    """A sentence where the numbers are right and nothing that came over the wire went into them; see the probe."""
+    """A sentence where the numbers are right, but nothing that came over the wire went into them, or not all of it."""
     due = telling(exercise, want)
     if not due:
         return ""
@@ -102,10 +105,19 @@ def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case
             rows = [row for row in want[k]["ledger"] if row.rank == rank]
             whose = f"rank {rank}'s" if exercise.ranks else "your"
             return (
-                f"On {cases[k]} every number is right, but nothing that came from another rank went into {whose} "
+                f"{cases[k].where} every number is right, but nothing that came from another rank went into {whose} "
                 f"{aspect}. On real ranks it would have to: no rank "
                 "can read another's memory, and none should do the work of all. What is due there: "
                 f"{counted(rows)}."
+            )
+        place = reached_too_far(mine_shifted, right_shifted)
+        if place is not None:
+            argument, owner, reader = place
+            name = list(inspect.signature(exercise.reference).parameters)[argument]
+            return (
+                f"{cases[k].where} every number is right, but rank {reader} read {name}[{owner}], which lies in rank "
+                f"{owner}'s memory, and no collective brought it. In this list that works; between real ranks nothing "
+                f"crosses but through a collective. Rank {reader} has {name}[{reader}]."
             )
     return ""
 

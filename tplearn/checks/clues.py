@@ -3,20 +3,21 @@
 Each clue is a fact about every wrong value of one aspect, on every case. It names no cause: it says what can be seen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-from tplearn.checks.compare import first_difference
-from tplearn.checks.leaf import Leaf
+from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
+from tplearn.checks.other_ranks import copies, equal, partial
 from tplearn.checks.relations import FACTORS, digits_shared, factor_of, place_of_right, rearranged
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
     """Sentences that hold for all leaves, the most telling first; at most two."""
-    wrong = [leaf for leaf in leaves if leaf.wrong]
+    wrong = [leaf for leaf in leaves if any(leaf.want[rank].numel() for rank in leaf.wrong)]
+    if not all(kind_of(got) == kind_of(want) != "complex" for _, got, want in wrong_pairs(wrong)):
+        return []  # the sentence about the type says it all
     found: list[str] = []
     for look in LOOKS:
         sentence = look(wrong) if wrong else None
@@ -25,70 +26,23 @@ def clues(leaves: list[Leaf]) -> list[str]:
     return found[:2]
 
 
-def _pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(tp, got, want) of every wrong tensor."""
-    for leaf in leaves:
-        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong)
-
-
 def _zero(leaves: list[Leaf]) -> str | None:
-    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in _pairs(leaves)) else None
+    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
 
 
 def _ratio(leaves: list[Leaf]) -> str | None:
     """One factor for every wrong tensor, as a number or as a function of tp."""
-    factors = [(tp, factor_of(got, want)) for tp, got, want in _pairs(leaves)]
+    factors = [(tp, factor_of(got, want)) for tp, got, want in wrong_pairs(leaves)]
     if any(factor is None for _, factor in factors):
         return None
     tps = {tp for tp, _ in factors}
     for text, function in FACTORS:
+        if tps == {1} and function(1) != function(7):
+            continue  # on one rank nothing can be said about tp
         if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-            return f"Yours is exactly {text} the right one" + (f" (tp = {tps.pop()})." if len(tps) == 1 else ".")
+            alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
+            return f"Yours is exactly {text} the right one{alone}."
     return None
-
-
-def _copies(leaves: list[Leaf]) -> str | None:
-    """Another rank's result in the place of one's own."""
-    several = [leaf for leaf in leaves if leaf.tp > 1 and len(leaf.want) > 1 and leaf.alike_in_shape]
-    if len(several) != len(leaves):
-        return None
-    if all(first_difference(got, leaf.want[0]) is None for leaf in leaves for got in leaf.got):
-        return "Every rank has what is due on rank 0."
-    for step in (1, -1):
-        if all(
-            first_difference(got, leaf.want[(rank + step) % len(leaf.want)]) is None
-            for leaf in leaves
-            for rank, got in enumerate(leaf.got)
-        ):
-            return f"Each rank has what is due on its {'right' if step == 1 else 'left'} neighbour."
-    return None
-
-
-def _partial(leaves: list[Leaf]) -> str | None:
-    """The ranks' tensors, added, averaged or put side by side, are the right one."""
-    if not all(leaf.tp > 1 and len(leaf.got) == leaf.tp and leaf.got[0].is_floating_point() for leaf in leaves):
-        return None
-    if all(leaf.alike_in_shape for leaf in leaves):
-        if all(_equal(torch.stack(leaf.got).sum(0), want) for leaf in leaves for want in leaf.want):
-            return "The sum of all ranks' results is the right one: each rank has a partial."
-        if all(_equal(torch.stack(leaf.want).sum(0), got) for leaf in leaves for got in leaf.got):
-            return "Yours is the sum of what is due on all ranks."
-    for dim in range(leaves[0].got[0].ndim):
-        if all(_joins_to(leaf.got, want, dim) for leaf in leaves for want in leaf.want):
-            return f"All ranks' results side by side along dim {dim} are the right one: each rank has a shard."
-        if all(_joins_to(leaf.want, got, dim) for leaf in leaves for got in leaf.got):
-            return f"Yours is what is due on all ranks, side by side along dim {dim}."
-    return None
-
-
-def _joins_to(shards: list[Tensor], whole: Tensor, dim: int) -> bool:
-    """Whether the shards, side by side along dim, are the whole."""
-    shapes = {tuple(shard.shape) for shard in shards}
-    return len(shapes) == 1 and dim < shards[0].ndim == whole.ndim and _equal(torch.cat(shards, dim), whole)
-
-
-def _equal(got: Tensor, want: Tensor) -> bool:
-    return got.shape == want.shape and first_difference(got, want) is None
 
 
 def _difference(leaves: list[Leaf]) -> str | None:
@@ -131,14 +85,14 @@ def _shifted(leaves: list[Leaf]) -> str | None:
         return None
     for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
         for sign, word in ((1, "more"), (-1, "less")):
-            if all(_equal(got, want + sign * function(tp)) for tp, got, want in _pairs(leaves)):
+            if all(equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
                 return f"Yours is exactly {text} {word} than the right one, everywhere."
     return None
 
 
 def _whole(leaves: list[Leaf]) -> str | None:
     """A number without the fraction that is due."""
-    pairs = [(got, want) for _, got, want in _pairs(leaves)]
+    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
     if any(got.ndim or want.ndim or not torch.isfinite(got) for got, want in pairs):
         return None
     if all(got == got.round() and want != want.round() and abs(got - want) < 0.01 * abs(want) for got, want in pairs):
@@ -148,12 +102,12 @@ def _whole(leaves: list[Leaf]) -> str | None:
 
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places."""
-    found = {rearranged(got, want) for _, got, want in _pairs(leaves)}
+    found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
     return found.pop() if len(found) == 1 else None
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
-    digits = [digits_shared(got, want) for _, got, want in _pairs(leaves)]
+    digits = [digits_shared(got, want) for _, got, want in wrong_pairs(leaves)]
     if None in digits:
         return None
     text = f"Yours and the right one agree to {min(digits)} digits."
@@ -172,12 +126,12 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    found = {place_of_right(got, want) for _, got, want in _pairs(leaves)}
+    found = {place_of_right(got, want) for _, got, want in wrong_pairs(leaves)}
     return found.pop() if len(found) == 1 else None
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
-    pairs = [(got, want) for _, got, want in _pairs(leaves)]
+    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
     if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
         return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
     return None
@@ -186,8 +140,8 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
 LOOKS = (
     _zero,
     _ratio,
-    _copies,
-    _partial,
+    copies,
+    partial,
     mixture,
     _difference,
     _shifted,

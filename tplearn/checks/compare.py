@@ -91,7 +91,7 @@ def _tensors(got: Tensor, want: Tensor) -> str | None:
     """How two tensors differ: shape first, then non-finite values, dtype and values."""
     if got.shape != want.shape:
         return f"has shape {tuple(got.shape)}, where {tuple(want.shape)} is due"
-    if want.is_floating_point() and not got.is_floating_point():
+    if want.is_floating_point() and not got.is_floating_point() and not got.is_complex():
         return f"holds {_dtype(got)}, where {_dtype(want)} is due: the fractions are lost"
     if want.is_floating_point() and got.dtype != want.dtype:
         return (
@@ -138,9 +138,11 @@ def _equal_numbers(got: Any, want: Any) -> bool:
 
 
 def _numbers(got: float | int | bool, want: float | int | bool) -> tuple[str, str]:
-    """Both as text, with more digits where six would make them look equal."""
+    """Both as text, with more digits where six would make them look equal, or a fraction look whole."""
     short = tuple(f"{value:.6g}" if isinstance(value, float) else str(value) for value in (got, want))
-    return (short[0], short[1]) if short[0] != short[1] else (repr(got), repr(want))
+    pairs = zip((got, want), short, strict=True)
+    rounded = any(isinstance(value, float) and value % 1 and text.lstrip("-").isdigit() for value, text in pairs)
+    return (repr(got), repr(want)) if rounded or short[0] == short[1] else (short[0], short[1])
 
 
 def _dtype(tensor: Tensor) -> str:

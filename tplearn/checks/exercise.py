@@ -29,6 +29,11 @@ class Case:
         """`tp = 2 (kind = "each")`."""
         return f"tp = {self.tp}" + (f" ({self.label})" if self.label else "")
 
+    @property
+    def where(self) -> str:
+        """How a sentence about this case begins: "On tp = 2", or "On tp = 2, kind = "each":"."""
+        return f"On {self}:" if self.label else f"On {self}"
+
 
 @dataclass(frozen=True)
 class Mutant:

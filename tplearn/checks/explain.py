@@ -11,12 +11,13 @@ from tplearn.checks.clues import clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.leaf import Leaf
-from tplearn.checks.observe import Observation, WithLedger, forward, forward_and_gradient
+from tplearn.checks.observe import Observation, WithLedger
 from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
 from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
 SHOWN = 120  # characters of an argument
+NOT_SHOWN = ("seed", "groups", "inputs", "upstream")  # what an observer is given for itself, or a case's label says
 
 
 def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str:
@@ -27,7 +28,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     names = list(inspect.signature(exercise.reference).parameters)
     if "error" in due and "error" not in mine:
         error, called = due["error"], _called_with(exercise, case)
-        return f"On {case} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
+        return f"{case.where} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
     if "error" in mine:
         return explain_failure(mine["error"], case, due.get("error"))
     if aspect == "inputs":
@@ -36,16 +37,16 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         return _handles(mine[aspect])
     if aspect == "gradient" and isinstance(_first(mine.get(aspect)), str):
         return (
-            f"On {case} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad on "
-            "the way ends the autograd graph."
+            f"{case.where} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad "
+            "on the way ends the autograd graph."
         )
     complaint = _complaint(mine[aspect]) if aspect not in due else ""
     if complaint:
-        return f"On {case} {complaint}"
+        return f"{case.where} {complaint}"
     if aspect == "ledger":
-        return f"On {case} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
+        return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
-    text = f"On {case} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
+    text = f"{case.where} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)
     return text + _called_with(exercise, case) + "".join("\n" + clue for clue in clues(leaves))
 
@@ -67,7 +68,9 @@ def explain_failure(failure: Failure, case: Case, due: Failure | None = None) ->
     if failure.kind in (Deadlock.__name__, CollectiveMismatch.__name__):
         return f"On {case}:" + report
     wanted = f", where a {due.kind} is due ({due.text})" if due else ""
-    return f"On {case} your function raised {failure.kind}{': ' if failure.text else ''}{failure.text}{wanted}{report}"
+    return (
+        f"{case.where} your function raised {failure.kind}{': ' if failure.text else ''}{failure.text}{wanted}{report}"
+    )
 
 
 def subject(aspect: str, path: list[int | str], names: list[str], ranks: bool) -> str:
@@ -123,14 +126,16 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments of the call by name: as the observer says, or where it hands them over as they are."""
+    """The arguments by name: as the observer says, by its own names, or by the reference's where it hands them over."""
     given = getattr(exercise.observe, "arguments", None)
     if given is not None:
         return given(*case.args)
     observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
-    if observer not in (forward, forward_and_gradient):
-        return {}
-    return dict(zip(inspect.signature(exercise.reference).parameters, case.args, strict=False))
+    named = [
+        name for name, own in inspect.signature(observer).parameters.items() if own.kind is own.POSITIONAL_OR_KEYWORD
+    ]
+    names = named[1:] or inspect.signature(exercise.reference).parameters  # the first one is the answer
+    return dict(zip(names, case.args, strict=False))
 
 
 def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
@@ -144,7 +149,7 @@ def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
 
 def _called_with(exercise: Exercise, case: Case) -> str:
     """What the function was called with, where that can be read: numbers, words and sizes, not tensors alone."""
-    arguments = _arguments(exercise, case)
+    arguments = {name: value for name, value in _arguments(exercise, case).items() if name not in NOT_SHOWN}
     if not arguments or all(isinstance(value, Tensor | list | PerRank) for value in arguments.values()):
         return ""
     return "\nIt was called with " + ", ".join(f"{name} = {_short(value)}" for name, value in arguments.items()) + "."

@@ -6,21 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tplearn.checks.draw import drawn
 from tplearn.checks.observe import backpropagate, changed_inputs, plain
 
 
 def layer_on_ranks(
-    make: Callable[..., nn.Module], sizes: Sequence[Any], inputs: Sequence[Tensor], upstream: Tensor
+    make: Callable[..., nn.Module], sizes: Sequence[Any], inputs: Sequence[Tensor], upstream: Tensor, seed: int = 0
 ) -> dict[str, Any]:
     """{"weights", "forward", "gradient"} of `make(*sizes)` in float64; an observer for exercises with `ranks=True`.
 
     inputs: the tensors that this rank gets. upstream: this rank's gradient of the output (where the answer's output has
     another shape, there is no gradient to be had). "weights": each parameter before the first call; all ranks have the
-    same seed. Biases and norms are scaled up afterwards: at their small first values some mistakes hide.
+    same `seed`. Biases and norms are scaled up afterwards: at their small first values some mistakes hide.
     """
     torch.set_default_dtype(torch.float64)
-    layer = make(*sizes)
-    seen: dict[str, Any] = {"weights": {name: plain(p) for name, p in layer.named_parameters()}}
+    layer, complaint = drawn(lambda: make(*sizes), seed)
+    seen: dict[str, Any] = {"weights": {name: plain(p) for name, p in layer.named_parameters()}} | complaint
     with torch.no_grad():
         for parameter in layer.parameters():
             if parameter.ndim == 1:

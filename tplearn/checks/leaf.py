@@ -1,7 +1,9 @@
 """One tensor of an answer beside the right one, with its twins on other ranks and what went in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from tplearn.checks.compare import first_difference
@@ -28,3 +30,16 @@ class Leaf:
     def alike_in_shape(self) -> bool:
         """Whether got and want can be compared number by number."""
         return all(g.shape == w.shape for g, w in zip(self.got, self.want, strict=True))
+
+
+def wrong_pairs(leaves: list[Leaf]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(tp, got, want) of every wrong tensor in which something is due."""
+    for leaf in leaves:
+        yield from ((leaf.tp, leaf.got[rank], leaf.want[rank]) for rank in leaf.wrong if leaf.want[rank].numel())
+
+
+def kind_of(tensor: Tensor) -> str:
+    """ "float", "int", "bool" or "complex"."""
+    if tensor.is_complex():
+        return "complex"
+    return "float" if tensor.is_floating_point() else "bool" if tensor.dtype == torch.bool else "int"

@@ -1,17 +1,19 @@
 """Which known wrong answer an answer behaves like: first in everything, then in values, then in what it runs."""
 
-import re
 from collections.abc import Callable, Iterator
 
 from tplearn.checks.aspects import same_values, values_wrong, wrong_aspects
-from tplearn.checks.compare import Failure, first_difference
+from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.likeness import entry_at, error_kind, failure_pattern, names_to_difference, observed_alike
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
-from tplearn.ranks import CollectiveMismatch
+from tplearn.ranks import CollectiveMismatch, Deadlock
 
 Seen = list[Observation]
+# A report says more than what the values elsewhere may show.
+REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -20,10 +22,14 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     1. the same in everything, on every case;
     2. the same values wherever a result is due, whatever was sent and however bad sizes are refused;
     3. the same on more than one rank (one rank is often a special case of its own);
-    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way);
-    5. the right values, by the same collectives, whatever their sizes;
-    6. the same failure: each rank stops in the same op; of refusals, the same sizes are refused;
-    7. the same wherever the mutant is wrong: one mistake of several.
+    4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
+       where the answer is;
+    5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
+    6. the same on the plain cases, on all but those of one label, or on those of one label alone;
+    7. the right values, by the same collectives, whatever their sizes;
+    8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
+       the same values elsewhere;
+    9. the same wherever the mutant is wrong: one mistake of several.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -45,7 +51,7 @@ def _mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, failed: list
         seen: Seen = [{}] * len(cases)
         for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
             (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
-            if _pattern(seen[k].get("error")) != _pattern(got[k]["error"]):
+            if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
                 break
         else:
             yield mutant, seen
@@ -63,7 +69,7 @@ def _comparisons(
     fails = any(cases[k].tp > 1 for k in failing)  # on one rank alone there is often nobody to send to
 
     def everything(seen: Seen) -> bool:
-        return all(_alike(got[k], seen[k], want[k]) for k in every)
+        return all(observed_alike(got[k], seen[k], want[k]) for k in every)
 
     def same_on(numbers: list[int], aspect: str | None = None) -> Callable[[Seen], bool]:
         def alike(seen: Seen) -> bool:
@@ -74,8 +80,10 @@ def _comparisons(
 
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
-        return all(_kind(seen[k]) == _kind(got[k]) for k in every) and any(
-            _kind(seen[k]) != _kind(want[k]) for k in every
+        return (
+            all(error_kind(seen[k]) == error_kind(got[k]) for k in every)
+            and any(error_kind(seen[k]) != error_kind(want[k]) for k in every)
+            and all(same_values(seen[k], want[k]) for k in due)
         )
 
     def same_collectives(seen: Seen) -> bool:
@@ -96,20 +104,36 @@ def _comparisons(
         return bool(mine) and all(same_values(seen[k], want[k]) for k in ranks) and all(alike)
 
     def same_failure(seen: Seen) -> bool:
-        return all("error" in seen[k] and _pattern(seen[k]["error"]) == _pattern(got[k]["error"]) for k in failing)
+        return all(failure_pattern(seen[k].get("error")) == failure_pattern(got[k]["error"]) for k in failing)
+
+    def same_first_value(numbers: list[int]) -> Callable[[Seen], bool]:
+        def alike(seen: Seen) -> bool:
+            spoilt = {a for k in numbers for a in values_wrong(wrong_aspects(exercise, seen[k], want[k]))}
+            return spoilt <= values and same_on([k for k in numbers if first in want[k]], first)(seen)
+
+        return alike
+
+    def same_first_entry(seen: Seen) -> bool:
+        entries = [[entry_at(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
+        return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
 
     def same_refusals(seen: Seen) -> bool:
-        return all(_kind(seen[k]) == _kind(got[k]) for k in due) and all(
+        return all(error_kind(seen[k]) == error_kind(got[k]) for k in due) and all(
             same_values(seen[k], got[k]) for k in due if k not in failing
         )
 
     yield everything
     if values and not fails:
+        first = min(values, key=[*want[due[0]], *got[due[0]], *values].index)
+        differ = (names_to_difference(got[k].get(first), want[k].get(first)) for k in ranks if first in wrong[k])
+        names = next(differ, ())
         yield same_on(due)
         yield same_on(ranks)
-        for aspect in dict.fromkeys(aspect for k in due for aspect in values_wrong(wrong[k])):
-            yield same_on([k for k in ranks if aspect in want[k]], aspect)
-            break
+        yield same_first_value(ranks)
+        yield same_first_entry
+        for numbers in _by_label(cases, ranks):
+            yield same_on(numbers)
+            yield same_first_value(numbers)
     elif not fails and bills:
         yield same_collectives
     elif not fails:
@@ -120,33 +144,15 @@ def _comparisons(
         yield explains_values
     elif bills:
         yield explains_bills
-    if failing and {_kind(got[k]) for k in failing} <= {_kind(seen) for seen in want}:
+    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
         yield same_refusals
+    if failing and not any(error_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
+        yield same_on([k for k in ranks if k not in failing])
 
 
-def _alike(got: Observation, mutant: Observation, want: Observation) -> bool:
-    """Equal observations; two refusals that are both right count as equal whatever their text."""
-    if "error" in want and all("error" in seen and seen["error"].kind == want["error"].kind for seen in (got, mutant)):
-        return True
-    plain = [{key: value for key, value in seen.items() if key != "ledger"} for seen in (got, mutant)]
-    ledgers = [sorted(map(_spent, seen.get("ledger", []))) for seen in (got, mutant)]
-    return first_difference(*plain) is None and ledgers[0] == ledgers[1]
-
-
-def _spent(row: object) -> str:
-    return repr((row.rank, row.op, row.bytes, row.reduce_op, row.root, row.peer, row.group))
-
-
-def _kind(seen: Observation) -> str:
-    return seen["error"].kind if "error" in seen else ""
-
-
-def _pattern(failure: Failure | None) -> tuple:
-    """What each rank does in a report, without counts and shapes; of another error its type and its words."""
-    if failure is None:
-        return ()
-    doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
-    if failure.kind == CollectiveMismatch.__name__:  # told at once: some ranks may not have come yet
-        reason = failure.text.splitlines()[0].rpartition(":")[2]
-        return (failure.kind, reason, *sorted({op for _, op in doing}))
-    return (failure.kind, *doing) if doing else (failure.kind, re.sub(r"0x[0-9a-f]+|\d{4,}", "…", failure.text))
+def _by_label(cases: list[Case], numbers: list[int]) -> Iterator[list[int]]:
+    """The cases without a label; all but those of one label; those of one label. Each may have a mistake of its own."""
+    labels = dict.fromkeys(cases[k].label for k in numbers if cases[k].label)
+    yield [k for k in numbers if not cases[k].label]
+    yield from ([k for k in numbers if cases[k].label != label] for label in labels)
+    yield from ([k for k in numbers if cases[k].label == label] for label in labels)

@@ -55,7 +55,7 @@ def forward_and_gradient(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> d
     """
     before = plain((args, kwargs))
     leaves: list[Tensor] = []
-    live_args, live_kwargs = _with_gradients((args, kwargs), leaves)
+    live_args, live_kwargs = with_gradients((args, kwargs), leaves)
     result = fn(*live_args, **live_kwargs)
     seen: dict[str, Any] = {"forward": plain(result)} | changed_inputs(before, plain((live_args, live_kwargs)))
     outputs = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
@@ -130,7 +130,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         yield from tensors_in(list(value.values()))
 
 
-def _with_gradients(value: Any, leaves: list[Tensor]) -> Any:
+def with_gradients(value: Any, leaves: list[Tensor]) -> Any:
     """The same arguments with fresh tensors that require gradients; the leaves are collected.
 
     The answer gets a clone of each leaf: a change in place then shows in the values and raises no autograd error.
@@ -139,9 +139,9 @@ def _with_gradients(value: Any, leaves: list[Tensor]) -> Any:
         leaves.append(value.detach().clone().requires_grad_())
         return leaves[-1].clone()
     if isinstance(value, list | tuple):
-        return type(value)([_with_gradients(item, leaves) for item in value])
+        return type(value)([with_gradients(item, leaves) for item in value])
     if isinstance(value, dict):
-        return {key: _with_gradients(item, leaves) for key, item in value.items()}
+        return {key: with_gradients(item, leaves) for key, item in value.items()}
     return value
 
 

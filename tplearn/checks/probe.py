@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Exercise
-from tplearn.checks.observe import Observation, Observer
+from tplearn.checks.observe import Observation, Observer, WithLedger
+from tplearn.checks.reach import WithReach
 from tplearn.ranks.ledger import Ledger
 
 SHIFT = 0.37
@@ -36,8 +37,10 @@ def shift_arrivals(tensors: list[Tensor]) -> None:
 
 def shifted(observer: Observer) -> Observer | None:
     """The observer of a simulated exercise whose collectives shift what arrives; None where nothing is recorded."""
-    recorded = dataclasses.is_dataclass(observer) and hasattr(observer, "ledger")
-    return dataclasses.replace(observer, ledger=ShiftedLedger) if recorded else None
+    if not dataclasses.is_dataclass(observer) or not hasattr(observer, "ledger"):
+        return None
+    with_shift = dataclasses.replace(observer, ledger=ShiftedLedger)
+    return WithReach(with_shift) if isinstance(observer, WithLedger) else with_shift
 
 
 def telling(exercise: Exercise, want: list[Observation]) -> list[int]:
@@ -66,7 +69,7 @@ def unmoved(right: tuple[Observation, Observation], got: tuple[Observation, Obse
 def _places(before: Observation, after: Observation) -> Iterator[tuple[tuple, Any, Any]]:
     """Each aspect, by rank or list entry where it has them."""
     for aspect in before:
-        if aspect == "ledger" or aspect not in after:
+        if aspect in ("ledger", "reach") or aspect not in after:
             continue
         pair = before[aspect], after[aspect]
         if all(isinstance(value, list) for value in pair) and len(pair[0]) == len(pair[1]):

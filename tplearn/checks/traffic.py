@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tplearn.ranks.ledger import Row
+from tplearn.ranks.ledger import WIRE_BYTES, Row
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Traffic:
         return None
 
     def _excess(self, rank: int, mine: list[Row], due: list[Row]) -> str:
-        over = _wire(mine) - _wire(due)
+        sent, budget = round(_wire(mine)), round(_wire(due))
+        over = sent - budget
         if self.bytes_only:
-            sent, budget = _wire(mine), _wire(due)
             return f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
         if counted(mine) == counted(due):
             return f"rank {rank} of your function put {over} bytes too many on the wire."
@@ -74,8 +74,9 @@ def _messages(rows: list[Row]) -> int:
     return sum({"recv": 0, "all_reduce": 2}.get(row.op, 1) for row in rows)
 
 
-def _wire(rows: list[Row]) -> int:
-    return sum(row.wire_bytes for row in rows)
+def _wire(rows: list[Row]) -> float:
+    """Not rounded row by row: two messages may be sent as one."""
+    return round(sum(WIRE_BYTES[row.op](row.bytes, len(row.group)) for row in rows if row.op in WIRE_BYTES), 3)
 
 
 def _form(row: Row) -> str:

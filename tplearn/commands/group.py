@@ -7,33 +7,50 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
+from tplearn.commands.options import require
+from tplearn.forkserver import under_torchrun
 from tplearn.ranks import run_ranks
 from tplearn.ranks.torchrun import join_group
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def on_ranks(fn: Callable, ranks: int | None, device: str, *args: object) -> object:
-    """Rank 0's value of fn(*args) on `ranks` ranks; None: those of torchrun, or one.
+def require_device(device: str) -> None:
+    """Raises ValueError for a device that does not exist, or is not here."""
+    require("device", device, device in DEVICES, f"values that work: {', '.join(DEVICES)}")
+    cuda = under_torchrun() and torch.cuda.is_available()
+    require(
+        "device", device, cuda or device != "cuda", "needs torchrun and a GPU for each rank; --device cpu works here"
+    )
+
+
+def number_of_ranks(typed: int | None, option: str) -> int:
+    """As typed; where nothing was, those of torchrun, or one. Raises ValueError where torchrun started other ones."""
+    if typed is not None:
+        require(option, typed, typed >= 1, "numbers from 1 work")
+    if not under_torchrun():
+        return typed or 1
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal():
+        raise ValueError(f"WORLD_SIZE = {text!r} in the environment is no number of ranks; what torchrun sets works")
+    if typed not in (None, int(text)):
+        raise ValueError(f"--{option} asks for {typed} ranks, and torchrun started {text}; {text} work")
+    return int(text)
+
+
+def on_ranks(fn: Callable, ranks: int, device: str, *args: object) -> object:
+    """Rank 0's value of fn(*args) on so many ranks.
 
     Under torchrun gloo or NCCL is chosen by whether each rank has a GPU of its own; device "cpu" forces gloo.
-    Raises ValueError for a device that is not there and a number of ranks that torchrun did not start.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device = {device!r} does not exist; values that work: {', '.join(DEVICES)}")
-    started = "RANK" in os.environ
-    if device == "cuda" and not (started and torch.cuda.is_available()):
-        raise ValueError("device = 'cuda' needs torchrun and a GPU for each rank; device = 'cpu' works here")
-    if started and device == "cpu" and not dist.is_initialized():
+    if under_torchrun() and device == "cpu" and not dist.is_initialized():
         join_group(gpus=False)
-    if ranks is None:
-        ranks = int(os.environ.get("WORLD_SIZE", "1"))
     return run_ranks(fn, ranks, *args, record=False, timeout=math.inf).values[0]
 
 
 def is_first() -> bool:
     """Whether this process speaks to the user: the only one, or torchrun's rank 0."""
-    return os.environ.get("RANK", "0") == "0"
+    return not under_torchrun() or os.environ["RANK"] == "0"
 
 
 def own_device() -> torch.device:

@@ -3,17 +3,21 @@
 import json
 import lzma
 import math
+import os
 import platform
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
-from tplearn.commands.group import on_ranks, own_device
+from tplearn.commands.group import number_of_ranks, on_ranks, own_device, require_device
+from tplearn.commands.options import require, require_cut, require_seed
 from tplearn.commands.progress import progress, terminal
 from tplearn.llama import LlamaConfig
 from tplearn.llama.corpus import END, files_below, standard_library, token_stream, train_tokenizer
+from tplearn.llama.files import CONFIG, GENERATION, INDEX, SINGLE, TOKENIZER, there
 from tplearn.llama.model import Llama
 from tplearn.llama.train import Recipe, bits_per_byte, train
 from tplearn.parallel.partition import partitions
@@ -31,6 +35,8 @@ TINY = LlamaConfig(
     bos_token_id=0,
     eos_token_id=(0,),
 )
+TOKENIZER_CLASS, TRAINING = "tokenizer_config.json", "training.json"
+WRITTEN = (CONFIG, GENERATION, SINGLE, INDEX, TOKENIZER, TOKENIZER_CLASS, TRAINING)
 LOOKS = 10  # at the held-out texts, during training
 EVERY = 10  # steps that one number of the loss curve stands for
 
@@ -40,19 +46,46 @@ def train_folder(
 ) -> dict:
     """Train and write everything into `out`; returns what training.json holds.
 
-    Raises ValueError where `out` already holds a model, or there is no text to train on.
+    Raises ValueError, before a rank starts, where `out` cannot be written or already holds a model, there is too little
+    text, or the model cannot be cut over so many ranks.
     """
-    if recipe.length > config.max_position_embeddings:
-        raise ValueError(
-            f"length = {recipe.length}; up to max_position_embeddings = {config.max_position_embeddings} work"
-        )
-    if (out / "config.json").exists():
-        raise ValueError(f"{out} already holds a model; an empty or a new folder works")
+    require_device(device)
+    require("length", recipe.length, recipe.length <= config.max_length, f"up to {config.limit} work")
+    ranks = number_of_ranks(tp, "tp")
+    require_cut(config, ranks, f"--tp {tp}" if tp else "torchrun")
+    _require_new(out)
     texts, held = standard_library() if data is None else _hold_out(files_below(data))
     tokenizer = train_tokenizer(texts, config.vocab_size)
+    stream = token_stream(tokenizer, texts)
+    enough = f"the text has {len(stream)} tokens; shorter windows work, or more text"
+    require("length", recipe.length, recipe.length < len(stream), enough)
     config = replace(config, vocab_size=tokenizer.get_vocab_size())
-    words = tokenizer.to_str()
-    return on_ranks(_on_ranks, tp, device, out, texts, held, words, config, recipe, terminal())
+    _make(out)
+    return on_ranks(_on_ranks, ranks, device, out, stream, held, tokenizer.to_str(), config, recipe, terminal())
+
+
+def recipe_of(steps: int, batch: int, length: int, seed: int) -> Recipe:
+    """From the options of the command. Raises ValueError in their words."""
+    for option, value in (("steps", steps), ("batch", batch), ("length", length)):
+        require(option, value, value >= 1, "numbers from 1 work")
+    require_seed(seed)
+    return Recipe(steps=steps, batch=batch, length=length, seed=seed)
+
+
+def _require_new(out: Path) -> None:
+    """Raises ValueError where writing into `out` would cost what it holds."""
+    if any(there(out / name) for name in WRITTEN):
+        raise ValueError(f"--out {out}: it already holds a model; an empty or a new folder works")
+
+
+def _make(out: Path) -> None:
+    """Make the folder, before hours of training; ValueError where that cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        writable = os.access(out, os.W_OK)
+    except OSError as error:
+        raise ValueError(f"--out {out}: it cannot be made: {error.strerror}") from None
+    require("out", out, writable, "it cannot be written; a folder of your own works")
 
 
 def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
@@ -62,12 +95,11 @@ def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _on_ranks(
-    out: Path, texts: list[str], held: list[str], words: str, config: LlamaConfig, recipe: Recipe, screen: str | None
+    out: Path, stream: Tensor, held: list[str], words: str, config: LlamaConfig, recipe: Recipe, screen: str | None
 ) -> dict:
     tokenizer = Tokenizer.from_str(words)
     torch.manual_seed(recipe.seed)
     model = Llama(config).to(own_device())
-    stream = token_stream(tokenizer, texts)
     losses, looks = [], []
     sample = held[:: max(1, len(held) // 8)]
     with progress("training", recipe.steps, screen) as show:
@@ -92,10 +124,10 @@ def _on_ranks(
     }
     model.to(torch.bfloat16).save_pretrained(out)
     if model.embed_tokens.place.rank == 0:
-        tokenizer.save(str(out / "tokenizer.json"))
+        tokenizer.save(str(out / TOKENIZER))
         class_of_it = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END}
-        (out / "tokenizer_config.json").write_text(json.dumps(class_of_it, indent=2) + "\n")
-        (out / "training.json").write_text(json.dumps(told) + "\n")
+        (out / TOKENIZER_CLASS).write_text(json.dumps(class_of_it, indent=2) + "\n", encoding="utf-8")
+        (out / TRAINING).write_text(json.dumps(told) + "\n", encoding="utf-8")
     return told
 
 

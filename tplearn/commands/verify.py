@@ -1,6 +1,7 @@
 """`tplearn verify`: one model over meshes of batch × model ranks, each against the model on one rank."""
 
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from tplearn.commands.group import on_ranks, own_device, synchronize
+from tplearn.commands.group import number_of_ranks, on_ranks, own_device, require_device, synchronize
+from tplearn.commands.options import require, require_cut
 from tplearn.llama import Llama, LlamaConfig
 from tplearn.llama.agreement import Agreement, agreement
+from tplearn.llama.loading import examine
 from tplearn.parallel.heads import head_range
 from tplearn.parallel.vocabulary import vocab_range
-from tplearn.simulated.sizes import shard_range
+from tplearn.sizes import shard_range
 
 SEQUENCE = 32  # tokens of each text
 
@@ -47,28 +50,28 @@ class Verdict:
 
 def parse_meshes(text: str) -> list[tuple[int, int]]:
     """ "1x8,2x4" → [(1, 8), (2, 4)]: batch × model. Raises ValueError unless all have the same number of ranks."""
-    try:
-        meshes = [(int(batch), int(model)) for batch, model in (mesh.split("x") for mesh in text.split(","))]
-    except ValueError:
-        raise ValueError(f"mesh = {text!r} is no list of meshes; a text such as 1x8,2x4 works") from None
-    if min(min(mesh) for mesh in meshes) < 1 or len({batch * model for batch, model in meshes}) > 1:
-        raise ValueError(f"mesh = {text!r}: meshes of the same number of ranks work, such as 1x8,2x4,4x2,8x1")
+    sizes = re.fullmatch(r"([1-9]\d{0,4}x[1-9]\d{0,4},)*", text + ",", flags=re.ASCII)
+    require("mesh", text, sizes is not None, "a list of batch x model works, such as 1x8,2x4")
+    meshes = [(int(batch), int(model)) for batch, model in (mesh.split("x") for mesh in text.split(","))]
+    equal = len({batch * model for batch, model in meshes}) == 1
+    require("mesh", text, equal, "meshes of the same number of ranks work, such as 1x8,2x4,4x2,8x1")
     return meshes
 
 
 def verify_folder(folder: Path, meshes: list[tuple[int, int]], device: str) -> list[Verdict]:
     """A verdict for each mesh. Raises ValueError, before a rank starts, where one does not cut the model."""
-    config = LlamaConfig.from_folder(folder)
-    for _, model in meshes:
-        head_range(config.num_attention_heads, config.num_key_value_heads, 0, model)
-        shard_range(config.intermediate_size, 0, model, "intermediate_size")
-    return on_ranks(_on_ranks, meshes[0][0] * meshes[0][1], device, folder, meshes)
+    require_device(device)
+    ranks = number_of_ranks(math.prod(meshes[0]), "mesh")
+    config = examine(folder)
+    for batch, model in meshes:
+        require_cut(config, model, f"--mesh {batch}x{model}")
+    return on_ranks(_on_ranks, ranks, device, folder, meshes)
 
 
 def _on_ranks(folder: Path, meshes: list[tuple[int, int]]) -> list[Verdict]:
     config, device = LlamaConfig.from_folder(folder), own_device()
     batch = math.lcm(*(batch for batch, _ in meshes))  # texts: every mesh cuts them evenly
-    length = min(SEQUENCE, config.max_position_embeddings)
+    length = min(SEQUENCE, config.max_length)
     ids = torch.randint(config.vocab_size, (batch, length), generator=torch.Generator().manual_seed(0)).to(device)
     alone = [dist.new_group([rank]) for rank in range(dist.get_world_size())][dist.get_rank()]
     due = torch.empty(0)

@@ -1,124 +1,143 @@
-"""What a Hugging Face config.json says about a Llama or a Qwen2, and what of it this package can compute."""
+"""The configuration of a Llama or a Qwen2: a shape and what else fixes its numbers, from a config.json and back."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tplearn.llama.files import CONFIG, model_folder, read_object
+from tplearn.llama.rope_config import THETA, RopeScaling, read_rope
+from tplearn.llama.window_config import read_window
+from tplearn.planning.fields import Fields
+from tplearn.planning.models import QKV_BIAS, ModelShape, shape_arguments
+
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
-# What must have one certain value, because nothing else is built here. Missing means that value.
-ONLY = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "use_sliding_window": False}
+FAMILIES = f"types that work: {', '.join(ARCHITECTURES)}"
+POSITIONS = {"llama": 2048, "qwen2": 32768}  # max_position_embeddings where the file does not say
+# What changes the numbers and must be missing or have one certain value, because nothing else is built here.
+ONLY = {
+    "hidden_act": ("silu", "swish"),
+    "is_causal": (True,),
+    "attention_chunk_size": (),
+    "per_layer_config": (),
+    "configuration_files": (),  # names another config.json
+    "transformers_weights": (),  # names another model.safetensors
+}
 
 
-@dataclass(frozen=True)
-class RopeScaling:
-    """Llama 3.1's stretching of slow rotary frequencies (rope_type "llama3")."""
+@dataclass(frozen=True, kw_only=True)
+class LlamaConfig(ModelShape):
+    """A shape and what else fixes a Llama's numbers, under Hugging Face's names.
 
-    factor: float
-    low_freq_factor: float
-    high_freq_factor: float
-    original_max_position_embeddings: int
+    `model_type` None stands for the family that has, or has not, biases on q, k and v. Layers that `layer_types` calls
+    "sliding_attention" see the last `sliding_window` tokens only; here, no text may be longer than that. The token ids
+    are those of config.json; where a text ends is the GenerationConfig's to say.
 
+    Raises ValueError where sizes do not fit together, and for a family that is not built here.
+    """
 
-@dataclass(frozen=True)
-class LlamaConfig:
-    """The sizes of a Llama, under Hugging Face's names. Raises ValueError where they do not fit together."""
-
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    vocab_size: int
     head_dim: int | None = None
+    model_type: str | None = None
     max_position_embeddings: int = 2048
     rms_norm_eps: float = 1e-6
-    rope_theta: float = 10_000.0
+    rope_theta: float = THETA
     rope_scaling: RopeScaling | None = None
-    tie_word_embeddings: bool = False
-    qkv_bias: bool = False
+    sliding_window: int | None = None
+    layer_types: tuple[str, ...] | None = None
     initializer_range: float = 0.02
     bos_token_id: int | None = None
     eos_token_id: tuple[int, ...] = ()
+    pad_token_id: int | None = None
 
     def __post_init__(self) -> None:
-        if self.head_dim is None:
-            if self.hidden_size % self.num_attention_heads:
-                raise ValueError(
-                    f"hidden_size = {self.hidden_size} does not divide by num_attention_heads = "
-                    f"{self.num_attention_heads}; with head_dim given it need not"
-                )
-            object.__setattr__(self, "head_dim", self.hidden_size // self.num_attention_heads)
-        for name in ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "vocab_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}; sizes from 1 work")
+        super().__post_init__()
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim} cannot be turned in pairs (RoPE); even sizes work")
+        if self.family not in ARCHITECTURES:
+            raise ValueError(f"model_type = {self.model_type!r} is not supported; {FAMILIES}")
+        if self.qkv_bias != QKV_BIAS[self.family]:
+            raise ValueError(
+                f"qkv_bias = {self.qkv_bias} does not exist with model_type = {self.model_type!r}; "
+                f"qkv_bias = {not self.qkv_bias} works"
+            )
+
+    @property
+    def family(self) -> str:
+        """Hugging Face's model_type."""
+        return self.model_type or ("qwen2" if self.qkv_bias else "llama")
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that a text may have. Up to here attention is full in every layer, as it is computed here."""
+        return min(self.max_position_embeddings, self.sliding_window or self.max_position_embeddings)
+
+    @property
+    def limit(self) -> str:
+        """max_length in words, for messages."""
+        window = " (its sliding window)" if self.max_length == self.sliding_window else ""
+        return f"{self.max_length}{window}"
 
     @staticmethod
     def from_folder(folder: str | Path) -> LlamaConfig:
-        """The config.json of a Hugging Face folder. Raises ValueError, naming what is missing or not supported."""
-        path = Path(folder) / "config.json"
-        try:
-            fields = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise ValueError(f"{folder} is no model folder: it has no config.json") from None
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON: {error}") from None
-        return LlamaConfig.from_fields(fields)
+        """The config.json of a Hugging Face folder. Raises ValueError, naming the file and what does not work in it."""
+        path = model_folder(folder) / CONFIG
+        return replace(LlamaConfig.from_fields(read_object(path), path), name=path.absolute().parent.name)
 
     @staticmethod
-    def from_fields(fields: dict) -> LlamaConfig:
-        """From the dictionary of a config.json, of transformers 4 or 5."""
-        kind = fields.get("model_type")
-        if kind not in ARCHITECTURES:
-            raise ValueError(f"model_type = {kind!r} is not supported; types that work: {', '.join(ARCHITECTURES)}")
-        for name, value in ONLY.items():
-            if fields.get(name, value) != value:
-                raise ValueError(f"{name} = {fields[name]!r} is not supported; value that works: {value!r}")
-        rope = fields.get("rope_parameters") or {}  # transformers 5; before, rope_theta and rope_scaling
-        theta = rope.get("rope_theta", fields.get("rope_theta", 10_000.0))
-        known = {field.name for field in dataclasses.fields(LlamaConfig)}
-        given = {name: value for name, value in fields.items() if name in known and value is not None}
-        given.setdefault("num_key_value_heads", fields.get("num_attention_heads"))
-        given |= {
-            "qkv_bias": kind == "qwen2",
-            "rope_theta": float(theta),
-            "rope_scaling": _rope_scaling(rope or fields.get("rope_scaling") or {}),
-            "eos_token_id": _as_tuple(fields.get("eos_token_id")),
-        }
-        missing = [
-            field.name
-            for field in dataclasses.fields(LlamaConfig)
-            if field.default is dataclasses.MISSING and given.get(field.name) is None
-        ]
-        if missing:
-            raise ValueError(f"config.json does not say {', '.join(missing)}")
-        return LlamaConfig(**given)
+    def from_fields(fields: dict, source: str | Path = CONFIG) -> LlamaConfig:
+        """From the dictionary of a config.json, of transformers 4 or 5. `source` is its path, for messages."""
+        config = Fields(fields, source)
+        family = config.get("model_type")
+        if not isinstance(family, str) or family not in ARCHITECTURES:
+            raise config.refuse("model_type", FAMILIES)
+        _refuse_quantized(config)
+        for name, works in ONLY.items():
+            config.only(name, *works)
+        shape = shape_arguments(config)
+        positions = config.integer("max_position_embeddings", POSITIONS[family])
+        theta, scaling = read_rope(config, positions)
+        window, layer_types = read_window(config, family, shape["num_hidden_layers"])
+        return config.build(
+            LlamaConfig,
+            **shape,
+            model_type=family,
+            max_position_embeddings=positions,
+            rms_norm_eps=config.number("rms_norm_eps", 1e-6, zero=True),
+            rope_theta=theta,
+            rope_scaling=scaling,
+            sliding_window=window,
+            layer_types=layer_types,
+            initializer_range=config.number("initializer_range", 0.02, zero=True),
+            bos_token_id=config.token("bos_token_id"),
+            eos_token_id=config.tokens("eos_token_id"),
+            pad_token_id=config.token("pad_token_id"),
+        )
 
     def fields(self) -> dict:
         """What config.json holds; transformers 4 and 5 read it."""
-        kind = "qwen2" if self.qkv_bias else "llama"
-        fields = dataclasses.asdict(self)
-        del fields["qkv_bias"]
-        scaling = fields["rope_scaling"]
+        fields = asdict(self)
+        del fields["name"], fields["qkv_bias"]
+        if self.sliding_window is None:
+            del fields["sliding_window"], fields["layer_types"]
+        elif self.family == "qwen2":
+            fields["use_sliding_window"] = True
+        if self.rope_scaling is not None:
+            fields["rope_scaling"] = {"rope_type": "llama3"} | asdict(self.rope_scaling)
         return fields | {
-            "architectures": [ARCHITECTURES[kind]],
-            "model_type": kind,
+            "architectures": [ARCHITECTURES[self.family]],
+            "model_type": self.family,
             "hidden_act": "silu",
-            "rope_scaling": None if scaling is None else {"rope_type": "llama3", **scaling},
             "eos_token_id": list(self.eos_token_id) or None,
         }
 
 
-def _rope_scaling(rope: dict) -> RopeScaling | None:
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind == "default":
-        return None
-    if kind != "llama3":
-        raise ValueError(f"rope_type = {kind!r} is not supported; types that work: default, llama3")
-    return RopeScaling(**{field.name: rope[field.name] for field in dataclasses.fields(RopeScaling)})
-
-
-def _as_tuple(value: int | list[int] | None) -> tuple[int, ...]:
-    return () if value is None else tuple(value) if isinstance(value, list) else (value,)
+def _refuse_quantized(config: Fields) -> None:
+    """Raises ValueError, with the method's name, where the weights are no plain numbers."""
+    for name in ("quantization_config", "compression_config"):
+        found = config.get(name)
+        if found is not None:
+            method = found.get("quant_method") if isinstance(found, dict) else found
+            raise ValueError(
+                f"{config.source}: {name} names the method {method!r}; quantized weights are not supported, "
+                "the model's folder before quantization works"
+            )

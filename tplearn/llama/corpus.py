@@ -8,6 +8,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
+from tplearn.llama.files import unreadable
+
 HELD_OUT = ("asyncio", "email", "json")  # never trained on
 # Tests are not installed everywhere; encodings are tables of numbers; the rest is not the library's own text.
 LEFT_OUT = {"test", "tests", "idle_test", "lib2to3", "encodings", "site-packages", "dist-packages", "__pycache__"}
@@ -30,14 +32,22 @@ def standard_library() -> tuple[list[str], list[str]]:
 
 def files_below(folder: Path) -> list[str]:
     """The text of every .py, .md and .txt file below a folder, in the order of their paths."""
-    texts = _read(sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".md", ".txt"}))
+    endings = {".py", ".md", ".txt"}
+    texts = _read(sorted(path for path in folder.rglob("*") if path.suffix in endings and path.is_file()))
     if not texts:
-        raise ValueError(f"{folder} holds no text to train on; .py, .md and .txt files work")
+        raise ValueError(f"{folder} holds no text to train on; a folder with .py, .md or .txt files works")
     return texts
 
 
 def _read(paths: Iterable[Path]) -> list[str]:
-    return [text for path in paths if (text := path.read_text(errors="ignore").replace("\r\n", "\n"))]
+    """The texts that are not empty. Raises ValueError where a file cannot be read."""
+    texts = []
+    for path in paths:
+        try:
+            texts.append(path.read_text(encoding="utf-8", errors="ignore").replace("\r\n", "\n"))
+        except OSError as error:
+            raise unreadable(path, error) from None
+    return [text for text in texts if text]
 
 
 def train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
@@ -51,14 +61,6 @@ def train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
-
-
-def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer.json of a Hugging Face folder. Raises ValueError where there is none."""
-    path = Path(folder) / "tokenizer.json"
-    if not path.exists():
-        raise ValueError(f"{folder} has no tokenizer.json; a folder with one, or token ids, work")
-    return Tokenizer.from_file(str(path))
 
 
 def token_stream(tokenizer: Tokenizer, texts: list[str]) -> Tensor:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from tplearn.llama import checkpoint, rope, saving
+from tplearn.llama import loading, rope, saving
+from tplearn.llama.checkpoint import Checkpoint
 from tplearn.llama.config import LlamaConfig
+from tplearn.llama.generation_config import GenerationConfig
+from tplearn.llama.tensors import HEAD, sources
 from tplearn.parallel import (
     KVCache,
     ParallelAttention,
@@ -17,10 +22,14 @@ from tplearn.parallel import (
     ParallelRMSNorm,
     VocabParallelEmbedding,
     gather_from_group,
+    reduce_from_group,
     vocab_parallel_cross_entropy,
 )
+from tplearn.parallel.kv_cache import tokens_before
+from tplearn.parallel.parameters import draw
 from tplearn.parallel.partition import partitions
 from tplearn.parallel.place import Group, Place
+from tplearn.tensors import require_tensor
 
 
 class Block(nn.Module):
@@ -57,6 +66,7 @@ class Llama(nn.Module):
     def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
         super().__init__()
         self.config, self.place, self.sequence_parallel = config, Place.of(group), sequence_parallel
+        self.generation_config = GenerationConfig.of(config)
         cut = {"group": self.place, "sequence_parallel": sequence_parallel}
         self.embed_tokens = VocabParallelEmbedding(config.vocab_size, config.hidden_size, **cut)
         self.layers = nn.ModuleList([Block(config, **cut) for _ in range(config.num_hidden_layers)])
@@ -71,13 +81,10 @@ class Llama(nn.Module):
     def reset_parameters(self) -> None:
         """Hugging Face's initialisation: matrices from N(0, initializer_range²), norms one, biases zero."""
         for name, parameter, partition in partitions(self):
-            if parameter.is_meta:
-                continue
             if parameter.ndim == 1:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
             else:
-                dense = parameter.new_empty(partition.dense_shape).normal_(std=self.config.initializer_range)
-                parameter.copy_(partition.cut(dense))
+                draw(parameter, partition, lambda dense: dense.normal_(std=self.config.initializer_range))
 
     def forward(self, input_ids: Tensor, caches: list[KVCache] | None = None, *, last: bool = False) -> Tensor:
         """input_ids: [batch, seq], the same on every rank → logits [batch, seq, vocab], the same on every rank.
@@ -97,14 +104,17 @@ class Llama(nn.Module):
 
     def hidden(self, input_ids: Tensor, caches: list[KVCache] | None = None) -> Tensor:
         """input_ids: [batch, seq] → [batch, seq, hidden] ([batch, seq/p, hidden] with sequence_parallel)."""
-        before = caches[0].length if caches else 0
-        length, limit = before + input_ids.shape[1], self.config.max_position_embeddings
-        if length > limit:
-            raise ValueError(f"{length} tokens are more than the model allows: up to {limit} work")
+        before = 0 if caches is None else tokens_before(caches, len(self.layers))
+        require_tensor("input_ids", input_ids)
+        if input_ids.ndim != 2:
+            raise ValueError(f"input_ids of shape {tuple(input_ids.shape)}; [batch, seq] works")
+        length = before + input_ids.shape[1]
+        if length > self.config.max_length:
+            raise ValueError(f"{length} tokens are more than the model allows: up to {self.config.limit} work")
         x = self.embed_tokens(input_ids)
         cos, sin = rope.tables(self.frequencies, before, length, x)
         for number, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, caches[number] if caches else None)
+            x = layer(x, cos, sin, None if caches is None else caches[number])
         return self.norm(x)
 
     @staticmethod
@@ -120,12 +130,38 @@ class Llama(nn.Module):
 
         Raises ValueError for an architecture or a size that does not work, and for a folder that is damaged.
         """
-        config = LlamaConfig.from_folder(folder)
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize == 1:
+            raise ValueError(f"dtype = {dtype!r} is no dtype to compute in; torch.float32 and torch.bfloat16 work")
+        config, stored = LlamaConfig.from_folder(folder), Checkpoint(folder)
+        parts = sources(config, stored)
         with torch.device("meta"):  # no memory yet
             model = Llama(config, group, sequence_parallel=sequence_parallel)
-        checkpoint.load(model, folder, dtype, torch.device(device))
+        model.generation_config = GenerationConfig.from_folder(folder)
+        loading.load(model, parts, stored, dtype, torch.device(device))
+        if config.tie_word_embeddings and HEAD in parts:
+            model._untie_other_head(parts[HEAD], stored)
+        stored.close()
         return model
+
+    @torch.no_grad()
+    def _untie_other_head(self, parts: dict[str, int], stored: Checkpoint) -> None:
+        """Of a tied model whose files hold a head too, which is another matrix: as in transformers, both are used.
+
+        Each rank compares its own rows, and then all must know: a tie on some ranks only would tear the model apart.
+        """
+        table = self.embed_tokens.weight
+        head = loading.read_parameter(self.lm_head.partitions["weight"], parts, stored, table.dtype, table.device)
+        differs = table.new_tensor([not torch.equal(head, table)])
+        if reduce_from_group(differs, self.place):
+            self.lm_head.weight = head
+            self.config = replace(self.config, tie_word_embeddings=False)
+            if self.place.rank == 0:
+                warnings.warn(
+                    f"{stored.folder}: tie_word_embeddings is true, but {HEAD} is another matrix than the embedding; "
+                    "both are used as they are stored",
+                    stacklevel=3,
+                )
 
     def save_pretrained(self, folder: str | Path, max_file_bytes: int = 5 << 30) -> None:
         """Write a Hugging Face folder. Every rank must call it; the first rank of the group writes."""
-        saving.save(self, folder, max_file_bytes)
+        saving.save(self, self.config, self.generation_config, self.place, Path(folder), max_file_bytes)

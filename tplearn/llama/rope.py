@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tplearn.llama.config import LlamaConfig
-from tplearn.parallel.attention import rotary_frequencies, rotary_tables
+from tplearn.parallel.rotary import rotary_frequencies, rotary_tables
 
 
 def frequencies(config: LlamaConfig) -> Tensor:
@@ -21,7 +21,7 @@ def frequencies(config: LlamaConfig) -> Tensor:
     if scaling is None:
         return plain
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
-    turns = scaling.original_max_position_embeddings / (2 * math.pi / plain)  # L / w
+    turns = float(scaling.original_max_position_embeddings) / (2 * math.pi / plain)  # L / w
     kept = ((turns - low) / (high - low)).clamp(0, 1)
     return (1 - kept) * plain / scaling.factor + kept * plain
 

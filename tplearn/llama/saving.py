@@ -1,61 +1,76 @@
 """Writes a Hugging Face folder from the shards, one file at a time: no rank ever holds the whole model."""
 
-from __future__ import annotations
-
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from tplearn.llama.checkpoint import INDEX, SINGLE, stored_parts
+from tplearn.llama.config import LlamaConfig
+from tplearn.llama.files import CONFIG, GENERATION, INDEX, SINGLE
+from tplearn.llama.generation_config import GenerationConfig
+from tplearn.llama.tensors import TensorNames
 from tplearn.parallel.partition import Partition, partitions
+from tplearn.parallel.place import Place
 
-if TYPE_CHECKING:
-    from tplearn.llama.model import Llama
+NUMBERED = "model-{:05}-of-{:05}.safetensors"
+OF_AN_EARLIER_SAVE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 
 
 @torch.no_grad()
-def save(model: Llama, folder: str | Path, max_file_bytes: int) -> None:
-    """Join each parameter over the ranks; the first rank of the group writes, in files of up to max_file_bytes.
+def save(
+    module: nn.Module,
+    config: LlamaConfig,
+    generation: GenerationConfig,
+    place: Place,
+    folder: Path,
+    max_file_bytes: int,
+) -> None:
+    """Join each parameter of a Llama over the ranks; the first rank writes, in files of up to max_file_bytes.
 
-    The others leave when the folder is complete. Raises ValueError for a size that holds nothing.
+    Weights of an earlier save go: beside the new ones they would be read, or half of them. The other ranks leave when
+    the folder is complete. Raises ValueError for a size that holds nothing.
     """
     if max_file_bytes < 1:
         raise ValueError(f"max_file_bytes = {max_file_bytes}; sizes from 1 work")
-    folder = Path(folder)
-    place = model.place
-    files = _plan(model, max_file_bytes)
+    stored_as = dict(TensorNames(config).parameters())
+    files = _plan(module, max_file_bytes)
     weight_map: dict[str, str] = {}
     if place.rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
     for number, members in enumerate(files, start=1):
-        name = SINGLE if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+        name = SINGLE if len(files) == 1 else NUMBERED.format(number, len(files))
         tensors: dict[str, Tensor] = {}
         for parameter_name, parameter, partition in members:
-            dense = partition.join(parameter.detach().cpu())
+            dense = partition.full_tensor(parameter.detach().cpu())
             if place.rank == 0:
-                parts = stored_parts(parameter_name, partition, model.config, {})
-                rows = dense.split(list(parts.values()))
+                parts = stored_as[parameter_name]
+                rows = dense.split([shape[0] for shape in parts.values()])
                 tensors |= {stored: part.clone() for stored, part in zip(parts, rows, strict=True)}
         if place.rank == 0:
-            save_file(tensors, folder / name, metadata={"format": "pt"})
+            save_file(tensors, _own(folder / name), metadata={"format": "pt"})
             weight_map |= dict.fromkeys(tensors, name)
     if place.rank == 0:
-        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-        _write_json(folder / "config.json", model.config.fields() | {"torch_dtype": dtype})
+        kept = {*weight_map.values()}
         if len(files) > 1:
-            total = sum(p.element_size() * torch.Size(q.dense_shape).numel() for _, p, q in partitions(model))
+            kept.add(INDEX)
+            total = sum(p.element_size() * torch.Size(q.dense_shape).numel() for _, p, q in partitions(module))
             _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+        dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+        _write_json(folder / CONFIG, config.fields() | {"torch_dtype": dtype})
+        _write_json(folder / GENERATION, generation.fields())
+        for path in folder.iterdir():
+            if OF_AN_EARLIER_SAVE.fullmatch(path.name) and path.name not in kept:
+                path.unlink()
 
 
-def _plan(model: Llama, max_file_bytes: int) -> list[list[tuple[str, Tensor, Partition]]]:
+def _plan(module: nn.Module, max_file_bytes: int) -> list[list[tuple[str, Tensor, Partition]]]:
     """Which parameters go into which file, in order."""
     files: list[list[tuple[str, Tensor, Partition]]] = [[]]
     size = 0
-    for member in partitions(model):
+    for member in partitions(module):
         _, parameter, partition = member
         bytes_here = parameter.element_size() * torch.Size(partition.dense_shape).numel()
         if files[-1] and size + bytes_here > max_file_bytes:
@@ -67,4 +82,11 @@ def _plan(model: Llama, max_file_bytes: int) -> list[list[tuple[str, Tensor, Par
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    _own(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _own(path: Path) -> Path:
+    """The path, no longer a link: what is written must not go into the file that a hub cache keeps for everybody."""
+    if path.is_symlink():
+        path.unlink()
+    return path

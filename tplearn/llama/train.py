@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tplearn.llama.model import Llama
-from tplearn.parallel.collectives import all_reduce
-from tplearn.parallel.partition import partitions, sync_gradients
-from tplearn.parallel.place import Place
+from tplearn.parallel import clip_gradients, sync_gradients
 
 
 @dataclass(frozen=True)
@@ -74,24 +72,6 @@ def train_step(model: Llama, optimizer: torch.optim.Optimizer, windows: Tensor, 
     clip_gradients(model, clip)
     optimizer.step()
     return loss.detach()
-
-
-@torch.no_grad()
-def clip_gradients(model: nn.Module, limit: float) -> Tensor:
-    """Scale all gradients so that the dense model's gradient norm is at most `limit`; returns the norm before.
-
-    Shards add their squares; copies count once, padding not at all. One all-reduce of one number. `nn.utils`'
-    clip_grad_norm_ on each rank would take another norm on each, and the copies would drift apart.
-    """
-    squares: dict[Place, Tensor] = {}
-    parameters = [entry for entry in partitions(model) if entry[1].grad is not None]
-    for _, parameter, partition in parameters:
-        total = squares.setdefault(partition.place, parameter.new_zeros((), dtype=torch.float64))
-        total += sum(rows.double().square().sum() for piece, rows in partition.rows(parameter.grad) if piece.copy == 0)
-    norm = sum(all_reduce(total, place) for place, total in squares.items()).sqrt()
-    for _, parameter, _ in parameters:
-        parameter.grad.mul_(min(1.0, limit / (norm.item() + 1e-6)))
-    return norm
 
 
 @torch.inference_mode()

@@ -4,9 +4,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from tplearn.parallel.collectives import all_reduce
+from tplearn.parallel.collectives import plain_all_reduce
 from tplearn.parallel.place import Group, Place
-from tplearn.parallel.vocabulary import require_words, vocab_range
+from tplearn.parallel.words import require_words, vocab_range
+from tplearn.sizes import is_number, require_whole, shown
+from tplearn.tensors import require_floating, require_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -29,10 +31,14 @@ def vocab_parallel_cross_entropy(
 
     Communication: three all-reduces of [...] forward, none backward.
 
-    Raises ValueError for logits that are not one rank's columns (whole ones, for instance), targets of another shape or
-    outside the vocabulary, and a reduction or smoothing that does not exist.
+    Raises ValueError for logits that are not one rank's columns (whole ones, for instance, where vocab_size is given),
+    targets of another shape or kind or outside the vocabulary, and a reduction, smoothing or ignore_index that is none.
     """
     place = Place.of(group)
+    require_floating("logits_shard", logits_shard)
+    require_tensor("targets", targets)
+    if logits_shard.ndim == 0:
+        raise ValueError("logits_shard is a single number; [..., words/p] works")
     vocab_size = logits_shard.shape[-1] * place.world_size if vocab_size is None else vocab_size
     start, stop, rows = vocab_range(vocab_size, place.rank, place.world_size)
     if logits_shard.shape[-1] != rows:
@@ -42,10 +48,13 @@ def vocab_parallel_cross_entropy(
         )
     if targets.shape != logits_shard.shape[:-1]:
         raise ValueError(f"targets of shape {tuple(targets.shape)}; shape that works: {tuple(logits_shard.shape[:-1])}")
+    if targets.device != logits_shard.device:
+        raise ValueError(f"targets on {targets.device}, logits on {logits_shard.device}; the same device works")
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction = {reduction!r} does not exist; values that work: {', '.join(REDUCTIONS)}")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing = {label_smoothing} is no share; values from 0 to 1 work")
+        raise ValueError(f"reduction = {shown(reduction)} does not exist; values that work: {', '.join(REDUCTIONS)}")
+    if not (is_number(label_smoothing) and 0 <= label_smoothing <= 1):
+        raise ValueError(f"label_smoothing = {shown(label_smoothing)} is no share; values from 0 to 1 work")
+    require_whole("ignore_index", ignore_index, "-100 works, or the word that shall not count")
     counted = targets != ignore_index
     words = targets.masked_fill(~counted, 0)
     require_words("targets", words, vocab_size)
@@ -76,9 +85,9 @@ class _VocabParallelCrossEntropy(Function):
     ):
         size = own[1] - own[0]
         z = logits_shard.float() if logits_shard.dtype.itemsize < 4 else logits_shard
-        z = z - all_reduce(z.amax(-1), place, "max")[..., None]
+        z = z - plain_all_reduce(z.amax(-1), place, "max")[..., None]
         exp = z.exp()
-        total = all_reduce(exp.sum(-1), place)
+        total = plain_all_reduce(exp.sum(-1), place)
         elsewhere = (targets < own[0]) | (targets >= own[1])
         column = (targets - own[0]).masked_fill(elsewhere, 0)[..., None]
         of_target = z.gather(-1, column).squeeze(-1).masked_fill(elsewhere, 0)
@@ -87,7 +96,7 @@ class _VocabParallelCrossEntropy(Function):
             pull = pull + smoothing / vocab_size * z[..., :size].sum(-1)
         ctx.save_for_backward(exp.div_(total[..., None]), column, elsewhere)
         ctx.size, ctx.vocab_size, ctx.smoothing, ctx.dtype = size, vocab_size, smoothing, logits_shard.dtype
-        return total.log() - all_reduce(pull, place)
+        return total.log() - plain_all_reduce(pull, place)
 
     @staticmethod
     @once_differentiable

@@ -1,10 +1,10 @@
-"""Makes a layer's parameters from their partitions, and draws them: the dense layer's own numbers, cut up."""
+"""Makes a layer's parameters from their partitions, and draws them: each rank's shard of what the dense layer draws."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tplearn.parallel.partition import Partition
 
@@ -17,20 +17,27 @@ def make_parameters(layer: nn.Module, names: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def draw_linear(layer: nn.Module) -> None:
-    """Draw what nn.Linear would draw, parameter by parameter, and keep this rank's part of each.
+def draw(parameter: nn.Parameter, partition: Partition, fill: Callable[[Tensor], object]) -> None:
+    """Let `fill` draw the dense parameter in place, and keep this rank's shard of it; on the meta device nothing.
 
     All ranks must have the same seed, and then take the same numbers from the generator: the sharded layer is the
-    dense one cut up, bit for bit. One dense parameter at a time is in memory; on the meta device nothing is drawn.
+    dense one cut up, bit for bit. One dense parameter at a time is in memory. `parameter.drawn` keeps the first number
+    of the dense draw, with the first of the shard: so `assert_replicated` can tell whether all ranks drew the same.
     """
+    if parameter.is_meta:
+        return
+    dense = parameter.new_empty(partition.dense_shape)
+    fill(dense)
+    parameter.copy_(partition.shard(dense))
+    parameter.drawn = dense.flatten()[:1].clone(), parameter.detach().flatten()[:1].clone()
+
+
+def draw_linear(layer: nn.Module) -> None:
+    """nn.Linear's own initialisation of the dense layer, of which each rank keeps its shards."""
     bound = 1 / math.sqrt(layer.in_features)
+    fills = {
+        "weight": lambda dense: nn.init.kaiming_uniform_(dense, a=math.sqrt(5)),
+        "bias": lambda dense: nn.init.uniform_(dense, -bound, bound),
+    }
     for name, partition in layer.partitions.items():
-        parameter = getattr(layer, name)
-        if parameter.is_meta:
-            continue
-        dense = parameter.new_empty(partition.dense_shape)
-        if name == "weight":
-            nn.init.kaiming_uniform_(dense, a=math.sqrt(5))
-        else:
-            nn.init.uniform_(dense, -bound, bound)
-        parameter.copy_(partition.cut(dense))
+        draw(getattr(layer, name), partition, fills[name])

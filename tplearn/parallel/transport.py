@@ -114,7 +114,7 @@ def _memory(x: Tensor, read: int, place: Place) -> SharedMemory | None:
     return agreement.memory
 
 
-def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
+def carry_all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks, "sum" or "max"."""
     memory = _memory(x, x.nbytes * place.world_size, place)
     if memory is None:
@@ -124,7 +124,7 @@ def all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
     return _shown("all_reduce", x, place, lambda: memory.all_reduce(x, reduce_op), reduce_op)
 
 
-def all_gather(x: Tensor, place: Place) -> Tensor:
+def carry_all_gather(x: Tensor, place: Place) -> Tensor:
     """A new tensor, [p, ...]: every rank's x."""
     memory = _memory(x, x.nbytes * place.world_size, place)
     if memory is None:
@@ -134,8 +134,8 @@ def all_gather(x: Tensor, place: Place) -> Tensor:
     return _shown("all_gather", x, place, lambda: memory.all_gather(x))
 
 
-def reduce_scatter(x: Tensor, place: Place) -> Tensor:
-    """A new tensor, [p·n, ...] → [n, ...]: this rank's part of the sum over the ranks."""
+def carry_reduce_scatter(x: Tensor, place: Place) -> Tensor:
+    """A new tensor, [p·n, ...] → [n, ...]: this rank's shard of the sum over the ranks."""
     memory = _memory(x, x.nbytes, place)
     if memory is None:
         own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))

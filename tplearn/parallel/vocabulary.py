@@ -11,20 +11,11 @@ from tplearn.parallel.collectives import (
     reduce_from_group,
     reduce_scatter_sequence,
 )
-from tplearn.parallel.parameters import draw_linear, make_parameters
-from tplearn.parallel.partition import Partition, Piece
-from tplearn.parallel.place import Group, Place, require_input
-
-
-def vocab_range(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    """(start, stop, rows): the words of `rank`, and the rows of every rank, ⌈vocab_size / p⌉.
-
-    A rank with fewer words than rows has padding after them. Megatron-LM and vLLM pad too, to a fixed multiple.
-    """
-    if vocab_size < 1:
-        raise ValueError(f"vocab_size = {vocab_size} is no vocabulary; sizes from 1 work")
-    rows = -(-vocab_size // world_size)
-    return min(rank * rows, vocab_size), min((rank + 1) * rows, vocab_size), rows
+from tplearn.parallel.inputs import require_input
+from tplearn.parallel.parameters import draw, draw_linear, make_parameters
+from tplearn.parallel.place import Group, Place
+from tplearn.parallel.words import require_words, vocab_range, word_partition
+from tplearn.sizes import require_flags, require_size, require_whole, shown
 
 
 class VocabParallelEmbedding(nn.Module):
@@ -38,8 +29,9 @@ class VocabParallelEmbedding(nn.Module):
     With sequence_parallel a reduce-scatter takes the place of the all-reduce, and backward is an all-gather.
     `padding_idx` is a word of the whole vocabulary: its row is zero at the start and gets no gradient.
 
-    Raises ValueError for ids outside the vocabulary (where they are on the CPU; on a GPU the question would make it
-    wait). Megatron-LM and vLLM have it under this name.
+    Raises ValueError where a size is none or padding_idx no word, and in forward for ids of another kind than int64 or
+    int32 or outside the vocabulary (where they are on the CPU; on a GPU the question would make it wait). Megatron-LM
+    and vLLM have it under this name.
     """
 
     def __init__(
@@ -53,38 +45,48 @@ class VocabParallelEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.place = Place.of(group)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx = {padding_idx} is not a word; words from 0 to {num_embeddings - 1} work")
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        require_flags(sequence_parallel=sequence_parallel)
+        num_embeddings = require_size("num_embeddings", num_embeddings)
+        embedding_dim = require_size("embedding_dim", embedding_dim)
+        if padding_idx is not None:
+            works = f"words from 0 to {num_embeddings - 1} work"
+            padding_idx = require_whole("padding_idx", padding_idx, works)
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(f"padding_idx = {padding_idx} is not a word; {works}")
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.sequence_parallel = sequence_parallel
         self.start, self.stop, _ = vocab_range(num_embeddings, self.place.rank, self.place.world_size)
         self.partitions = {"weight": word_partition((num_embeddings, embedding_dim), self.place)}
         make_parameters(self, ("weight",))
         self.reset_parameters()
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
         """nn.Embedding's own initialisation, N(0, 1), of the dense table, of which each rank keeps its rows."""
-        if self.weight.is_meta:
-            return
-        dense = self.weight.new_empty(self.num_embeddings, self.embedding_dim).normal_()
-        if self.padding_idx is not None:
-            dense[self.padding_idx] = 0
-        self.weight.copy_(self.partitions["weight"].cut(dense))
+
+        def fill(dense: Tensor) -> None:
+            dense.normal_()
+            if self.padding_idx is not None:
+                dense[self.padding_idx] = 0
+
+        draw(self.weight, self.partitions["weight"], fill)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids: [batch, seq] → [batch, seq, width]."""
         require_words("ids", ids, self.num_embeddings)
+        if ids.device != self.weight.device:
+            raise ValueError(f"ids on {ids.device}, weight on {self.weight.device}; the same device works")
+        if self.sequence_parallel and ids.ndim < 2:
+            raise ValueError(f"ids of shape {tuple(ids.shape)}; with sequence_parallel [batch, sequence] works")
         elsewhere = (ids < self.start) | (ids >= self.stop)
         own_ids = (ids - self.start).masked_fill(elsewhere, 0)  # any row will do: it is masked out below
         own_padding = None
         if self.padding_idx is not None and self.start <= self.padding_idx < self.stop:
             own_padding = self.padding_idx - self.start
-        summand = F.embedding(own_ids, self.weight, own_padding).masked_fill(elsewhere[..., None], 0)
+        partial = F.embedding(own_ids, self.weight, own_padding).masked_fill(elsewhere[..., None], 0)
         if self.sequence_parallel:
-            return reduce_scatter_sequence(summand, 1, self.place)
-        return reduce_from_group(summand, self.place)
+            return reduce_scatter_sequence(partial, 1, self.place)
+        return reduce_from_group(partial, self.place)
 
 
 class ParallelLMHead(nn.Module):
@@ -96,6 +98,8 @@ class ParallelLMHead(nn.Module):
     | y            | [..., ⌈words/p⌉]     | this rank's words, −∞ in the padding; [..., words] with gather_output    |
 
     Communication: forward none (an all-gather with gather_output), backward one all-reduce of x's gradient.
+
+    Raises ValueError where a size is none, and in forward for an x of another shape, dtype or device.
     """
 
     def __init__(
@@ -110,6 +114,9 @@ class ParallelLMHead(nn.Module):
     ) -> None:
         super().__init__()
         self.place = Place.of(group)
+        require_flags(bias=bias, gather_output=gather_output, sequence_parallel=sequence_parallel)
+        num_embeddings = require_size("num_embeddings", num_embeddings)
+        embedding_dim = require_size("embedding_dim", embedding_dim)
         self.num_embeddings, self.in_features = num_embeddings, embedding_dim
         self.gather_output, self.sequence_parallel = gather_output, sequence_parallel
         self.partitions = {"weight": word_partition((num_embeddings, embedding_dim), self.place)}
@@ -123,7 +130,12 @@ class ParallelLMHead(nn.Module):
         draw_linear(self)
 
     def tie(self, embedding: VocabParallelEmbedding) -> None:
-        """Use the embedding's table as weight: one parameter, and one gradient that both add to."""
+        """Use the embedding's table as weight: one parameter, and one gradient that both add to.
+
+        Raises ValueError for a table of another shape or cut over another group.
+        """
+        if not isinstance(embedding, VocabParallelEmbedding):
+            raise ValueError(f"embedding = {shown(embedding)} cannot be tied; a VocabParallelEmbedding works")
         if embedding.partitions["weight"] != self.partitions["weight"]:
             raise ValueError(
                 f"an embedding of shape {embedding.partitions['weight'].dense_shape} cannot be tied to a head of shape "
@@ -133,7 +145,7 @@ class ParallelLMHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., width] → [..., ⌈words/p⌉], or [..., words] with gather_output."""
-        require_input(x, self.in_features, self.weight, type(self).__name__)
+        require_input(self, x, self.in_features, self.weight, self.sequence_parallel)
         x = gather_sequence(x, 1, self.place) if self.sequence_parallel else copy_to_group(x, self.place)
         logits_shard = F.linear(x, self.weight, self.bias)
         padding = self.partitions["weight"].padding
@@ -143,21 +155,3 @@ class ParallelLMHead(nn.Module):
         if not self.gather_output:
             return logits_shard
         return gather_from_group(logits_shard, -1, self.place)[..., : self.num_embeddings]
-
-
-def word_partition(dense_shape: tuple[int, ...], place: Place) -> Partition:
-    """Rows by words, padded to the same number on every rank."""
-    start, stop, rows = vocab_range(dense_shape[0], place.rank, place.world_size)
-    pieces = (Piece(start, stop),) if stop > start else ()
-    return Partition(dense_shape, place, pieces, padding=rows - (stop - start))
-
-
-def require_words(name: str, ids: Tensor, vocab_size: int) -> None:
-    """Raises ValueError where `ids` on the CPU are no whole numbers from 0 to vocab_size − 1."""
-    if ids.is_floating_point() or ids.dtype == torch.bool:
-        raise ValueError(f"{name} of dtype {ids.dtype} are no words; torch.int64 works")
-    if ids.device.type == "cpu" and ids.numel():
-        low, high = (int(end) for end in ids.aminmax())
-        if low < 0 or high >= vocab_size:
-            wrong = low if low < 0 else high
-            raise ValueError(f"{name} contain {wrong}, which is not a word; words from 0 to {vocab_size - 1} work")

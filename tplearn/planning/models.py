@@ -1,10 +1,16 @@
-"""A model's shape: the eight numbers that fix its weights and its KV cache."""
+"""A model's shape: the seven sizes and two flags that fix its weights and its KV cache."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from types import MappingProxyType
+
+from tplearn.planning.fields import Fields
+from tplearn.sizes import divisors
+
+# By model_type: whether q, k and v have biases. transformers fixes that in the code of each family.
+QKV_BIAS = {"llama": False, "mistral": False, "qwen2": True}
 
 
 @dataclass(frozen=True)
@@ -12,11 +18,11 @@ class ModelShape:
     """Sizes of a Llama-family decoder, named as in a Hugging Face `config.json`.
 
     Attention has `num_attention_heads` query heads and `num_key_value_heads` key and value heads, each `head_dim` wide
-    (not always `hidden_size / num_attention_heads`). The MLP is SwiGLU: gate, up and down. Norms are RMSNorm, two a
-    layer and one at the end. `qkv_bias` is Qwen2's: biases on q, k and v alone.
+    (not always `hidden_size / num_attention_heads`, as None makes it). The MLP is SwiGLU: gate, up and down. Norms are
+    RMSNorm, two a layer and one at the end. `qkv_bias` is Qwen2's: biases on q, k and v alone.
 
     Raises:
-        ValueError: a size below 1, or query heads that KV heads do not divide.
+        ValueError: a size below 1, or heads that do not divide.
     """
 
     hidden_size: int
@@ -24,23 +30,35 @@ class ModelShape:
     num_hidden_layers: int
     num_attention_heads: int
     num_key_value_heads: int
-    head_dim: int
+    head_dim: int | None
     vocab_size: int
     tie_word_embeddings: bool = False
     qkv_bias: bool = False
-    name: str = ""
+    name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for field in SIZES:
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} = {getattr(self, field)} is not a size; use 1 or more")
+        for size in SIZES:
+            if size == "head_dim" and self.head_dim is None:
+                object.__setattr__(self, "head_dim", self._even_head_dim())
+            value = getattr(self, size)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{size} = {value!r} is not a size; whole numbers from 1 work")
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if heads % kv_heads:
-            works = ", ".join(str(size) for size in range(1, heads + 1) if heads % size == 0)
+            works = ", ".join(map(str, divisors(heads)))
             raise ValueError(
                 f"num_key_value_heads = {kv_heads} does not divide num_attention_heads = {heads}; "
                 f"sizes that work: {works}"
             )
+
+    def _even_head_dim(self) -> int:
+        hidden, heads = self.hidden_size, self.num_attention_heads
+        if hidden % heads:
+            raise ValueError(
+                f"hidden_size = {hidden} does not divide by num_attention_heads = {heads}; "
+                "with head_dim given it need not"
+            )
+        return hidden // heads
 
 
 SIZES = (
@@ -54,21 +72,39 @@ SIZES = (
 )
 
 
+def shape_arguments(config: Fields) -> dict[str, int | bool | None]:
+    """What `ModelShape` is made of, from the fields of a `config.json`.
+
+    What the file leaves out is what transformers makes of it: as many KV heads as query heads, an untied head.
+    Raises ValueError for a family that is not in QKV_BIAS, a missing size, or biases elsewhere.
+    """
+    family = config.get("model_type")
+    if not isinstance(family, str) or family not in QKV_BIAS:
+        raise config.refuse("model_type", f"types that work: {', '.join(QKV_BIAS)}")
+    if family == "llama":  # in the other families these fields have no say
+        config.only("attention_bias", False)
+        config.only("mlp_bias", False)
+    required = [name for name in SIZES if name not in ("num_key_value_heads", "head_dim")]
+    if family != "llama" and "num_key_value_heads" not in config.values:
+        required.append("num_key_value_heads")  # transformers would take a number of its own
+    config.require(required)
+    sizes = {name: config.integer(name) for name in required}
+    sizes["num_key_value_heads"] = config.integer("num_key_value_heads", sizes["num_attention_heads"])
+    return sizes | {
+        "head_dim": None if config.get("head_dim") is None else config.integer("head_dim"),
+        "tie_word_embeddings": config.flag("tie_word_embeddings", False),
+        "qkv_bias": QKV_BIAS[family],
+    }
+
+
 def shape_from_config(name: str, config: Mapping[str, object]) -> ModelShape:
-    """Read a `ModelShape` from a `config.json`; `head_dim` is hidden / heads where the file names none."""
-    sizes = {field: int(config[field]) for field in SIZES if field != "head_dim"}  # type: ignore[call-overload]
-    head_dim = config.get("head_dim") or sizes["hidden_size"] // sizes["num_attention_heads"]
-    return ModelShape(
-        **sizes,
-        head_dim=int(head_dim),  # type: ignore[call-overload]
-        tie_word_embeddings=bool(config["tie_word_embeddings"]),
-        qkv_bias=bool(config.get("qkv_bias", False)),
-        name=name,
-    )
+    """A `ModelShape` from what a `config.json` holds. Raises ValueError, naming the field that does not work."""
+    fields = Fields(config, f"config of {name}")
+    return fields.build(ModelShape, **shape_arguments(fields), name=name)
 
 
 def read_configs() -> dict[str, dict[str, object]]:
-    """The entries of `models.json`, by model name, with every field that the file holds (RoPE, eps, parameters)."""
+    """The entries of `models.json`, by model name: each model's config.json, and its number of `parameters`."""
     entries = json.loads(files("tplearn.planning").joinpath("models.json").read_text(encoding="utf-8"))
     return {name: entry for name, entry in entries.items() if not name.startswith("_")}
 

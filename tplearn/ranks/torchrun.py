@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import torch
 import torch.distributed as dist
 
+from tplearn.forkserver import under_torchrun
 from tplearn.ranks.court import Court, open_court
 from tplearn.ranks.events import Enter, Event, Returned
 from tplearn.ranks.job import inside, of_rank
@@ -23,11 +24,8 @@ _courts: dict[dist.ProcessGroup, Court | None] = {}  # of the default group, as 
 
 
 def is_started_by_others() -> bool:
-    """Whether this process is a rank already: torchrun's, or of a larger group that its own code has initialised.
-
-    RANK and WORLD_SIZE alone say nothing: notebooks and cluster shells leave them behind.
-    """
-    return "TORCHELASTIC_RUN_ID" in os.environ or (dist.is_initialized() and dist.get_world_size() > 1)
+    """Whether this process is a rank already: torchrun's, or of a larger group that its own code has initialised."""
+    return under_torchrun() or (dist.is_initialized() and dist.get_world_size() > 1)
 
 
 def run_in_group(

@@ -39,7 +39,8 @@ class _Pickler(cloudpickle.Pickler):
             return _from_module, (home, obj.__name__)
         if type(obj) is Tensor and obj.layout is torch.strided and obj.device.type == "cpu" and not obj.is_quantized:
             data = obj.detach().contiguous().resolve_conj().resolve_neg()
-            raw = data.flatten().view(torch.uint8).numpy() if data.numel() else bytearray()
+            # one number may have any stride; a last dimension of size 1 has the stride that view wants
+            raw = data.flatten().unsqueeze(-1).view(torch.uint8).numpy() if data.numel() else bytearray()
             return _rebuild, (pickle.PickleBuffer(raw), obj.dtype, tuple(obj.shape), obj.requires_grad)
         return super().reducer_override(obj)
 

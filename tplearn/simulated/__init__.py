@@ -3,7 +3,6 @@
 from tplearn.ranks.ledger import Ledger
 from tplearn.simulated.ring import Ring, ring_all_gather, ring_all_reduce, ring_reduce_scatter
 from tplearn.simulated.shards import all_gather, all_reduce, all_to_all, broadcast, reduce_scatter, split
-from tplearn.simulated.sizes import require_divisible, shard_range
 from tplearn.simulated.states import Partial, Replicate, Shard, collective_between, convert, unshard
 
 __all__ = [
@@ -19,11 +18,9 @@ __all__ = [
     "collective_between",
     "convert",
     "reduce_scatter",
-    "require_divisible",
     "ring_all_gather",
     "ring_all_reduce",
     "ring_reduce_scatter",
-    "shard_range",
     "split",
     "unshard",
 ]

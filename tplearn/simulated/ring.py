@@ -1,13 +1,15 @@
 """A ring of simulated ranks: each sends to the next only, every byte is counted, and that is enough for all-reduce."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from tplearn.ranks.ledger import Ledger
-from tplearn.simulated.sizes import require_divisible, require_rank
+from tplearn.simulated.per_rank import require_alike, require_ledger
+from tplearn.sizes import require_divisible, require_rank, require_size, shown
+from tplearn.tensors import require_summable, require_tensor
 
 
 class Ring:
@@ -18,11 +20,10 @@ class Ring:
     """
 
     def __init__(self, world_size: int, ledger: Ledger | None = None, step: int = 1) -> None:
-        if world_size < 1:
-            raise ValueError(f"world_size = {world_size} is not a number of ranks; sizes that work: 1, 2, 3, ...")
+        self.world_size = require_size("world_size", world_size, noun="a number of ranks")
         if step not in (1, -1):
-            raise ValueError(f"step = {step} does not lead to a neighbour; steps that work: 1 and -1")
-        self.world_size = world_size
+            raise ValueError(f"step = {shown(step)} does not lead to a neighbour; steps that work: 1 and -1")
+        require_ledger(ledger)
         self.step = step
         self.ledger = Ledger() if ledger is None else ledger
         self._wires: list[deque[Tensor]] = [deque() for _ in range(world_size)]  # _wires[r]: from r to r + step
@@ -35,6 +36,7 @@ class Ring:
     def send(self, src: int, dst: int, tensor: Tensor) -> None:
         """Put a copy of `tensor` on the wire from `src` to its neighbour `dst`. ValueError for any other pair."""
         self._require_neighbours("send", src, dst)
+        require_tensor("tensor", tensor)
         self._wires[src].append(tensor.clone())
         self.ledger.record(src, "send", tensor, group=self._group, peer=dst)
 
@@ -64,13 +66,16 @@ class Ring:
             )
 
 
-def ring_reduce_scatter(tensors: Sequence[Tensor], ring: Ring) -> list[Tensor]:
+def ring_reduce_scatter(tensors: Iterable[Tensor], ring: Ring) -> list[Tensor]:
     """p tensors [n] → p tensors [n / p]: rank r ends with chunk r of the sum, after p − 1 steps of n / p numbers each.
 
     At step s rank r sends its running sum of chunk (r − s − 1) mod p and adds what arrives to chunk (r − s − 2) mod p.
     Bytes sent by each rank: (p − 1) / p · n · element size.
     """
-    p = _require_one_each("ring_reduce_scatter", tensors, ring)
+    tensors = _require_flat("ring_reduce_scatter", tensors, ring)
+    p = ring.world_size
+    require_summable("ring_reduce_scatter: tensors[0]", tensors[0])
+    require_divisible("length", len(tensors[0]), p)
     chunks = [_chunks(tensor, p) for tensor in tensors]  # chunks[rank][index]: [n / p], this rank's running sum
     for step in range(p - 1):
         for rank in range(p):
@@ -81,13 +86,14 @@ def ring_reduce_scatter(tensors: Sequence[Tensor], ring: Ring) -> list[Tensor]:
     return [chunks[rank][rank].clone() for rank in range(p)]
 
 
-def ring_all_gather(chunks: Sequence[Tensor], ring: Ring) -> list[Tensor]:
+def ring_all_gather(chunks: Iterable[Tensor], ring: Ring) -> list[Tensor]:
     """p tensors [m], chunk r on rank r → p equal tensors [p · m], after p − 1 steps: pass on what arrived last.
 
     At step s rank r sends chunk (r − s) mod p and receives chunk (r − s − 1) mod p.
     Bytes sent by each rank: (p − 1) · m · element size.
     """
-    p = _require_one_each("ring_all_gather", chunks, ring)
+    chunks = _require_flat("ring_all_gather", chunks, ring)
+    p = ring.world_size
     held = [{rank: chunk} for rank, chunk in enumerate(chunks)]  # held[rank][index]: the chunks that this rank has
     for step in range(p - 1):
         for rank in range(p):
@@ -97,7 +103,7 @@ def ring_all_gather(chunks: Sequence[Tensor], ring: Ring) -> list[Tensor]:
     return [torch.cat([held[rank][index] for index in range(p)]) for rank in range(p)]
 
 
-def ring_all_reduce(tensors: Sequence[Tensor], ring: Ring) -> list[Tensor]:
+def ring_all_reduce(tensors: Iterable[Tensor], ring: Ring) -> list[Tensor]:
     """p tensors [n] → p equal tensors [n], the sum: reduce-scatter, then all-gather.
 
     Bytes sent by each rank: 2 (p − 1) / p · n · element size (Patarasuk and Yuan 2009; the same count in NCCL's tests).
@@ -109,20 +115,15 @@ def _chunks(tensor: Tensor, p: int) -> list[Tensor]:
     return list(tensor.reshape(p, len(tensor) // p))  # [n] -> p views [n / p]; never written to
 
 
-def _require_one_each(op: str, tensors: Sequence[Tensor], ring: Ring) -> int:
-    """The number of ranks. Raises ValueError unless each brings one flat tensor, alike, and n divides for a scatter."""
-    p = ring.world_size
-    if len(tensors) != p:
-        raise ValueError(f"{op} got {len(tensors)} tensors for a ring of {p} ranks; give one tensor per rank")
-    for rank, tensor in enumerate(tensors):
-        if tensor.ndim != 1:
-            raise ValueError(
-                f"{op} takes flat tensors: rank {rank} brings {tuple(tensor.shape)}; call .flatten() first"
-            )
-        if tensor.shape != tensors[0].shape:
-            raise ValueError(
-                f"{op} needs the same length on every rank: rank 0 brings {len(tensors[0])}, rank {rank} {len(tensor)}"
-            )
-    if op == "ring_reduce_scatter":
-        require_divisible("length", len(tensors[0]), p)
-    return p
+def _require_flat(op: str, tensors: Iterable[Tensor], ring: Ring) -> list[Tensor]:
+    """The ranks' tensors as a list. Raises ValueError unless each rank of the ring brings one, flat and alike."""
+    if not isinstance(ring, Ring):
+        raise ValueError(f"ring = {shown(ring)} is not a Ring; Ring(world_size) works")
+    tensors = require_alike(op, tensors)
+    if len(tensors) != ring.world_size:
+        raise ValueError(
+            f"{op} got {len(tensors)} tensors for a ring of {ring.world_size} ranks; give one tensor per rank"
+        )
+    if tensors[0].ndim != 1:
+        raise ValueError(f"{op} takes flat tensors: rank 0 brings {tuple(tensors[0].shape)}; call .flatten() first")
+    return tensors

@@ -4,7 +4,8 @@ A chapter's file, chNN.py, holds three tables by the exercise's name:
 
 LAZY    {what it leaves out: answer}: passes some test by luck, without the work. Each must fail.
 RIGHT   {how it is written: answer}: at least three for each exercise. Each must pass.
-ORACLES the unsharded computation: oracle(case) -> {aspect: value}, which the reference's observation must equal.
+ORACLES the unsharded computation: oracle(case) -> {aspect: value}, which the reference's observation must equal;
+        {"error": "ValueError"} where it must refuse.
 
 An answer that hangs, or fails on some ranks only, is wrapped in `Alone(answer)`.
 """

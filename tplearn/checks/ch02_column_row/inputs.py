@@ -1,27 +1,24 @@
-"""What the exercises of chapter 02 share: sizes, random layers, and the product that each rank computes."""
+"""What the cases of chapter 02 are made of: sizes that are all different, and layers cut both ways."""
 
-import torch
 from torch import Generator, Tensor
 
-SIZES = (1, 2, 4)  # tp
+from tplearn.checks.inputs import pick, randn
+
+SIZES = (1, 2, 3, 4)  # tp
+BATCH, TOKENS = 2, 3  # fewer numbers than a weight has inputs: sending activations is cheaper than sending weights
 
 
-def two_sizes(generator: Generator) -> tuple[int, int]:
-    """(out_features, in_features): different, so that a wrong dimension shows in the shape, and multiples of 4."""
-    first, step = torch.randint(1, 4, (2,), generator=generator).tolist()
-    return 8 * first, 8 * first + 4 * step
+def features(generator: Generator, tp: int) -> tuple[int, int]:
+    """(out_features, in_features): both divide by tp, in is the larger one."""
+    out_features = tp * pick(generator, 2, 4)
+    return out_features, out_features + tp * pick(generator, 4, 6)
 
 
-def pieces(x: Tensor, weight_shards: list[Tensor], bias_shards: list[Tensor]) -> list[Tensor]:
-    """Cut by outputs. x: [batch, in]; weight_shards[r]: [out/p, in]; bias_shards[r]: [out/p] → p of [batch, out/p]."""
-    return [x @ weight.T + bias for weight, bias in zip(weight_shards, bias_shards, strict=True)]
+def copies(tensor: Tensor, tp: int) -> list[Tensor]:
+    """The same numbers on every rank, in memory of its own."""
+    return [tensor.clone() for _ in range(tp)]
 
 
-def products(x_shards: list[Tensor], weight_shards: list[Tensor]) -> list[Tensor]:
-    """Cut by inputs. x_shards[r]: [batch, in/p]; weight_shards[r]: [out, in/p] → p of [batch, out], to be summed."""
-    return [x @ weight.T for x, weight in zip(x_shards, weight_shards, strict=True)]
-
-
-def each(y: Tensor, shards: list[Tensor]) -> list[Tensor]:
-    """y on every rank: as many copies as there are shards."""
-    return [y.clone() for _ in shards]
+def activations(generator: Generator, features: int) -> Tensor:
+    """[batch, tokens, features]."""
+    return randn(generator, BATCH, TOKENS, features)

@@ -1,75 +1,45 @@
-"""Exercise 02.5: both cuts, each with its collective in the ledger."""
+"""Exercise 02.5: both cuts on an x that is whole or cut, with exactly the collectives that are due."""
 
-import torch
+from itertools import product
+
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, pieces, products, two_sizes
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.ch02_column_row.inputs import SIZES, copies, features
+from tplearn.checks.ch02_column_row.plan_wrong import MUTANTS
+from tplearn.checks.ch02_column_row.wrong import pieces, products
+from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
 from tplearn.checks.traffic import Traffic
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
+TOKENS = 3
+Shards = list[Tensor]
 
-def linear_by_plan(
-    x: Tensor, weight: Tensor, bias: Tensor, world_size: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    """x: [batch, in]; weight: [out, in]; bias: [out]; plan: "column" or "row" → p equal tensors [batch, out]."""
+
+def linear_by_plan(xs: Shards, weight: Tensor, bias: Tensor, plan: str, x_is_cut: bool, ledger: Ledger) -> Shards:
+    """xs[r]: [tokens, in], or [tokens, in/p] where x_is_cut; weight: [out, in]; bias: [out] → p of [tokens, out]."""
+    p = len(xs)
     if plan == "column":
-        finished = pieces(x, split(weight, world_size, 0), split(bias, world_size, 0))
+        whole = all_gather(xs, -1, ledger=ledger) if x_is_cut else xs
+        finished = pieces(whole, split(weight, p, 0), split(bias, p, 0))
         return all_gather(finished, -1, ledger=ledger)
-    parts = products(split(x, world_size, 1), split(weight, world_size, 1))
-    return [y + bias for y in all_reduce(parts, ledger=ledger)]
+    x_shards = xs if x_is_cut else [split(x, p, 1)[rank] for rank, x in enumerate(xs)]
+    partials = products(x_shards, split(weight, p, 1))
+    return [y + bias for y in all_reduce(partials, ledger=ledger)]
 
 
 def plan_cases(generator: Generator) -> list[Case]:
-    """Both plans on each tp."""
+    """Both plans on each tp, with x whole on every rank and with x cut."""
     cases = []
     for tp in SIZES:
-        out_features, in_features = two_sizes(generator)
-        for plan in ("column", "row"):
-            x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
-            cases.append(Case(tp, (x, weight, 1 + randn(generator, out_features), tp, plan)))
+        for plan, x_is_cut in product(("column", "row"), (False, True)):
+            out_features, in_features = features(generator, tp)
+            x, weight = randn(generator, TOKENS, in_features), randn(generator, out_features, in_features)
+            xs = split(x, tp, 1) if x_is_cut else copies(x, tp)
+            label = f'plan = "{plan}", x_is_cut = {x_is_cut}'
+            cases.append(Case(tp, (xs, weight, 1 + randn(generator, out_features), plan, x_is_cut), label=label))
     return cases
-
-
-def _plans_swapped(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    return linear_by_plan(x, weight, bias, p, {"row": "column", "column": "row"}[plan], ledger)
-
-
-def _no_collective(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    return linear_by_plan(x, weight, bias, p, plan, None)
-
-
-def _padded_sum(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "row":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    finished = pieces(x, split(weight, p, 0), split(bias, p, 0))
-    width = finished[0].shape[-1]
-    padded = [torch.nn.functional.pad(y, (rank * width, (p - 1 - rank) * width)) for rank, y in enumerate(finished)]
-    return all_reduce(padded, ledger=ledger)
-
-
-def _bias_in_the_sum(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "column":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    return all_reduce([y + bias for y in products(split(x, p, 1), split(weight, p, 1))], ledger=ledger)
-
-
-def _whole_bias_on_a_piece(
-    x: Tensor, weight: Tensor, bias: Tensor, p: int, plan: str, ledger: Ledger | None = None
-) -> list[Tensor]:
-    if plan == "row":
-        return linear_by_plan(x, weight, bias, p, plan, ledger)
-    return all_gather([x @ shard.T + bias for shard in split(weight, p, 0)], -1, ledger=ledger)
 
 
 LINEAR_BY_PLAN = Exercise(
@@ -77,46 +47,10 @@ LINEAR_BY_PLAN = Exercise(
     name="linear_by_plan",
     points=10,
     difficulty=2,
-    minutes=12,
+    minutes=15,
     reference=linear_by_plan,
     cases=plan_cases,
     observe=WithLedger(forward_and_gradient),
     sent=Traffic(exact=True),  # the plan says which collective
-    mutants=(
-        Mutant(
-            "plans swapped",
-            _plans_swapped,
-            "Every number and every gradient is right, and the ledger is not: you ran the row plan where the column "
-            "plan was asked for, and the other way round. Only the collectives tell the two apart.",
-            'which branch runs for plan == "column".',
-        ),
-        Mutant(
-            "no collective",
-            _no_collective,
-            "The result is right but the ledger is empty: the pieces were put together without a collective that "
-            "wrote it down. On real ranks each piece sits in another process, and nothing would have moved.",
-            "all_gather(..., ledger=ledger) and all_reduce(..., ledger=ledger).",
-        ),
-        Mutant(
-            "padded and summed",
-            _padded_sum,
-            "The result is right, but the column plan ended in an all-reduce of mostly zeros. It works, because a "
-            "sum of pieces padded to full width is their concatenation, and it moves tp times the bytes.",
-            "the collective that puts finished pieces side by side.",
-        ),
-        Mutant(
-            "bias in the sum",
-            _bias_in_the_sum,
-            "The column plan is right. In the row plan each rank added the bias to its part, and the all-reduce "
-            "counted it tp times.",
-            "the order of the bias and the all-reduce in the row plan.",
-        ),
-        Mutant(
-            "whole bias on a piece",
-            _whole_bias_on_a_piece,
-            "The row plan is right. In the column plan a rank's piece has out/tp outputs and the bias has out: cut "
-            "the bias like the weight's outputs.",
-            "split(bias, world_size, 0).",
-        ),
-    ),
+    mutants=MUTANTS,
 )

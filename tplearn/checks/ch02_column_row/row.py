@@ -1,40 +1,53 @@
 """Exercise 02.4: a layer cut by its inputs ends in a sum, and the bias enters once."""
 
-import torch
+from collections.abc import Callable
+
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.inputs import SIZES, each, products, two_sizes
+from tplearn.checks.ch02_column_row.inputs import BATCH, SIZES, TOKENS, copies, features
+from tplearn.checks.ch02_column_row.wrong import NO_WIRE, products
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.inputs import randn
-from tplearn.checks.observe import forward_and_gradient
-from tplearn.simulated import split
+from tplearn.checks.inputs import pick, randn
+from tplearn.checks.observe import WithLedger, forward_and_gradient
+from tplearn.simulated import Ledger, all_gather, all_reduce, reduce_scatter
+
+Shards = list[Tensor]
 
 
-def row_parallel(x_shards: list[Tensor], weight_shards: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
-    """x_shards[r]: [batch, in/p]; weight_shards[r]: [out, in/p]; biases[r]: [out], a copy each → p of [batch, out]."""
-    total = sum(products(x_shards, weight_shards))
-    return [total + bias for bias in biases]
+def row_parallel(x_shards: Shards, weight_shards: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    """x_shards[r]: [batch, tokens, in_r]; weight_shards[r]: [out, in_r]; biases[r]: [out], a copy each → p results."""
+    sums = all_reduce(products(x_shards, weight_shards), ledger=ledger)
+    return [y + bias for y, bias in zip(sums, biases, strict=True)]
 
 
 def row_cases(generator: Generator) -> list[Case]:
-    """One layer on each tp, cut by its inputs; every rank has its own copy of the bias."""
+    """One layer on each tp, cut by its inputs into shards of different widths; every rank has its own bias."""
     cases = []
     for tp in SIZES:
-        out_features, in_features = two_sizes(generator)
-        x, weight = randn(generator, 5, in_features), randn(generator, out_features, in_features)
-        bias = 1 + randn(generator, out_features)
-        cases.append(Case(tp, (split(x, tp, 1), split(weight, tp, 1), [bias.clone() for _ in range(tp)])))
+        out_features, _ = features(generator, tp)
+        widths = [pick(generator, 2, 3) + 2 * rank for rank in range(tp)]  # never all alike
+        xs = [randn(generator, BATCH, TOKENS, width) for width in widths]
+        weights = [randn(generator, out_features, width) for width in widths]
+        cases.append(Case(tp, (xs, weights, copies(1 + randn(generator, out_features), tp))))
     return cases
 
 
-def _bias_times_tp(x_shards: list[Tensor], weight_shards: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
-    parts = [y + bias for y, bias in zip(products(x_shards, weight_shards), biases, strict=True)]
-    return each(sum(parts), biases)
+def _ending_in(ending: Callable[[Shards, Shards, Ledger], Shards]) -> Callable[..., Shards]:
+    """The layer with another ending: right up to the partials."""
+
+    def answer(x_shards: Shards, weight_shards: Shards, biases: Shards, ledger: Ledger) -> Shards:
+        return ending(products(x_shards, weight_shards), biases, ledger)
+
+    return answer
 
 
-def _bias_over_tp(x_shards: list[Tensor], weight_shards: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
-    parts = [y + bias / len(biases) for y, bias in zip(products(x_shards, weight_shards), biases, strict=True)]
-    return each(sum(parts), biases)
+def _each(tensors: Shards, biases: Shards) -> Shards:
+    return [y + bias for y, bias in zip(tensors, biases, strict=True)]
+
+
+def _gathered_and_summed(parts: Shards, biases: Shards, ledger: Ledger) -> Shards:
+    stacks = all_gather([part[None] for part in parts], 0, ledger=ledger)  # p of [p, batch, tokens, out]
+    return _each([stack.sum(0) for stack in stacks], biases)
 
 
 ROW_PARALLEL = Exercise(
@@ -42,61 +55,140 @@ ROW_PARALLEL = Exercise(
     name="row_parallel",
     points=10,
     difficulty=2,
-    minutes=10,
+    minutes=12,
     reference=row_parallel,
     cases=row_cases,
-    observe=forward_and_gradient,
+    observe=WithLedger(forward_and_gradient),
     mutants=(
         Mutant(
             "bias × tp",
-            _bias_times_tp,
-            "Your result minus the truth is (tp − 1) · bias. Every rank added the bias before the sum, so it was "
-            "counted tp times. At tp = 1 that cannot be seen, which is why one-rank tests pass.",
+            _ending_in(lambda parts, biases, ledger: all_reduce(_each(parts, biases), ledger=ledger)),
+            "Your result minus the truth is (tp − 1) · bias. All tp copies of the bias went into one sum: added before "
+            "the all-reduce, every rank's copy is summed with the rest. At tp = 1 that cannot be seen, which is why "
+            "one-rank tests pass.",
             "where the bias enters, before or after the all-reduce.",
         ),
         Mutant(
             "bias / tp",
-            _bias_over_tp,
-            "The numbers are right and the gradient is not. Each rank added bias / tp before the sum, so each copy "
-            "of the bias learns from all ranks' results, divided by tp, and not from its own. On real ranks the bias "
-            "then learns tp times too slowly.",
+            _ending_in(
+                lambda parts, biases, ledger: all_reduce(_each(parts, [b / len(biases) for b in biases]), ledger=ledger)
+            ),
+            "The numbers are right and the gradient is not. A tp-th of every rank's bias went into every result, so "
+            "each copy of the bias learns from all ranks' results, divided by tp, and not from its own. On real ranks "
+            "the bias then learns tp times too slowly.",
             "add the whole bias once, after the sum: each rank its own copy.",
         ),
         Mutant(
-            "rank 0 alone adds its bias",
-            lambda xs, weights, biases: each(sum(products(xs, weights)) + biases[0], biases),
+            "rank 0's bias for all",
+            _ending_in(lambda parts, biases, ledger: [y + biases[0] for y in all_reduce(parts, ledger=ledger)]),
             "The numbers are right, but only rank 0's copy of the bias was used. It gets every rank's gradient and "
             "the other copies get none: after one training step the copies differ.",
             "whose bias rank 1 adds.",
         ),
         Mutant(
             "gather for sum",
-            lambda xs, weights, biases: [
-                torch.cat(products(xs, weights), dim=-1) + b.repeat(len(biases)) for b in biases
-            ],
-            "You put the products side by side. Each of them already has all outputs, but is only a part of the sum "
-            "over the inputs: the parts lie on top of each other, and are added.",
+            _ending_in(lambda parts, biases, ledger: _each(all_gather(parts, -1, ledger=ledger), biases)),
+            "You put the products side by side: what you have is tp · out wide, and the bias does not fit it. Each "
+            "product has all outputs already. It is a partial: the products are added.",
             "the shape of one rank's product, against the shape of Y.",
         ),
         Mutant(
+            "gather for sum, bias repeated",
+            _ending_in(
+                lambda parts, biases, ledger: _each(
+                    all_gather(parts, -1, ledger=ledger), [b.repeat(len(biases)) for b in biases]
+                )
+            ),
+            "You put the products side by side, and your result is tp · out wide. Each product has all outputs "
+            "already, but of its own inputs alone. It is a partial: the products are added.",
+            "the shape of one rank's product, against the shape of Y.",
+        ),
+        Mutant(
+            "gathered, then summed",
+            _ending_in(_gathered_and_summed),
+            "The result is right and cost too much: you gathered every rank's partial and added them up yourself. An "
+            "all-reduce gives the same sum, and above two ranks it sends less.",
+            "all_reduce(partials, ledger=ledger).",
+        ),
+        Mutant(
             "never summed",
-            lambda xs, weights, biases: [y + b for y, b in zip(products(xs, weights), biases, strict=True)],
+            _ending_in(lambda parts, biases, ledger: _each(parts, biases)),
             "Each rank kept its own product. It has the right shape, which is what makes this bug hard to see, but "
-            "it holds only the share of in/tp inputs. The ranks must talk: this is the all-reduce.",
+            "it is a partial, of this rank's inputs alone. What is missing is the all-reduce.",
             "whether rank 0's result depends on rank 1's shard of x.",
         ),
         Mutant(
+            "no collective",
+            _ending_in(lambda parts, biases, ledger: _each([sum(parts)] * len(parts), biases)),
+            NO_WIRE,
+            "all_reduce(partials, ledger=ledger).",
+        ),
+        Mutant(
             "mean for sum",
-            lambda xs, weights, biases: [sum(products(xs, weights)) / len(biases) + b for b in biases],
-            "You averaged the products. Averaging is for gradients of data parallel copies. Here each rank holds a "
-            "different part of one sum, so the result is tp times too small.",
+            _ending_in(
+                lambda parts, biases, ledger: _each([y / len(parts) for y in all_reduce(parts, ledger=ledger)], biases)
+            ),
+            "You averaged the products. Averaging is for the gradients of data parallel copies. Here each rank holds "
+            "a partial of one sum, so what you add the bias to is tp times too small.",
             "the division by the number of ranks.",
         ),
         Mutant(
+            "summed twice",
+            _ending_in(
+                lambda parts, biases, ledger: _each(all_reduce(all_reduce(parts, ledger=ledger), ledger=ledger), biases)
+            ),
+            "You all-reduced twice. After the first all-reduce every rank has the whole sum; the second one makes it "
+            "tp times too large.",
+            "the second all_reduce.",
+        ),
+        Mutant(
+            "all of it summed again",
+            _ending_in(
+                lambda parts, biases, ledger: all_reduce(_each(all_reduce(parts, ledger=ledger), biases), ledger=ledger)
+            ),
+            "Your result is exactly tp times the right one: it was right, and you all-reduced it once more.",
+            "the last all_reduce.",
+        ),
+        Mutant(
+            "last rank's bias for all",
+            _ending_in(lambda parts, biases, ledger: [y + biases[-1] for y in all_reduce(parts, ledger=ledger)]),
+            "The numbers are right, but only the last rank's copy of the bias was used. It gets every rank's gradient "
+            "and the other copies get none: after one training step the copies differ.",
+            "whose bias rank 0 adds.",
+        ),
+        Mutant(
+            "stacked on the batch",
+            _ending_in(lambda parts, biases, ledger: _each(all_gather(parts, 0, ledger=ledger), biases)),
+            "You put the products one after the other along dim 0, the batch. Each product is a partial of every "
+            "token of the batch: the products are added.",
+            "the shape of one rank's product, against the shape of Y.",
+        ),
+        Mutant(
+            "reduce-scatter for all-reduce",
+            _ending_in(lambda parts, biases, ledger: _each(reduce_scatter(parts, -1, ledger=ledger), biases)),
+            "A reduce-scatter leaves each rank a shard of the sum, and the bias does not fit it. Asked is all of Y on "
+            "every rank: an all-reduce.",
+            "the collective.",
+        ),
+        Mutant(
+            "not transposed",
+            lambda xs, weights, biases, ledger: row_parallel(xs, [w.T for w in weights], biases, ledger),
+            "A weight shard is [out, in_r], nn.Linear's layout, and x is [batch, tokens, in_r]. Their product needs "
+            "the transpose: x @ weight.T.",
+            "the two shapes that meet at the @.",
+        ),
+        Mutant(
             "bias forgotten",
-            lambda xs, weights, biases: [sum(products(xs, weights)) + 0 * b for b in biases],
+            _ending_in(lambda parts, biases, ledger: all_reduce(parts, ledger=ledger)),
             "The sum is right, but the bias never entered it. Each rank adds its own copy once, when the sum is done.",
             "where biases[rank] is used.",
+        ),
+        Mutant(
+            "rank 0's product everywhere",
+            _ending_in(lambda parts, biases, ledger: _each([parts[0]] * len(parts), biases)),
+            "Every rank has rank 0's product: the partial of rank 0's inputs alone. The partials of all ranks are "
+            "summed.",
+            "what becomes of the products of ranks 1 and above.",
         ),
     ),
 )

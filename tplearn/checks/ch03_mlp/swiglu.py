@@ -1,87 +1,100 @@
-"""Exercise 03.3: Llama's MLP, down(silu(gate(x)) · up(x)), from fused shards."""
+"""Exercise 03.3: two of Llama's MLPs side by side, y = Σ down(silu(gate(x)) · up(x)), with one all-reduce for both."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Generator, Tensor
-from torch.nn.functional import silu
+from torch.nn.functional import gelu, sigmoid, silu
 
-from tplearn.checks.ch03_mlp.gate_up import split_gate_up
-from tplearn.checks.ch03_mlp.inputs import (
-    NO_WIRE,
-    SIZES,
-    TOKENS,
-    Ending,
-    averaged,
-    kept,
-    sizes,
-    summed,
-    summed_twice,
-    unrecorded_sum,
-)
-from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.ch02_column_row.inputs import copies
+from tplearn.checks.ch02_column_row.wrong import RANK_0_X
+from tplearn.checks.ch03_mlp.gate_up import fuse
+from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, sizes
+from tplearn.checks.ch03_mlp.wrong import Ending, Shards, summed, wrong_endings
+from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
-from tplearn.simulated import Ledger, all_gather, all_reduce, split
+from tplearn.simulated import Ledger, all_gather, split
+
+Experts = list[Shards]  # of rank r: one shard for each expert
+EXPERTS = 2
 
 
-def tp_swiglu(x: Tensor, gate_up_shards: list[Tensor], down_shards: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    """x: [tokens, hidden]; gate_up_shards[r]: [2·ffn/p, hidden]; down_shards[r]: [hidden, ffn/p] → p of x's shape."""
-    return _ending_in(summed)(x, gate_up_shards, down_shards, ledger=ledger)
+def tp_swiglu(xs: Shards, gate_up_shards: Experts, down_shards: Experts, ledger: Ledger) -> Shards:
+    """xs[r]: [tokens, hidden]; gate_up_shards[r][e]: [2·ffn_e/p, hidden], gate rows above up rows;
+    down_shards[r][e]: [hidden, ffn_e/p] → p of [tokens, hidden]."""
+    return _experts(xs, gate_up_shards, down_shards, ledger)
 
 
 def swiglu_cases(generator: Generator) -> list[Case]:
-    """One SwiGLU MLP on each tp."""
+    """Two MLPs of different ffn on each tp; every rank has its own x."""
     cases = []
     for tp in SIZES:
-        hidden, ffn = sizes(generator)
-        x, gate_up, down = (randn(generator, *shape) for shape in ((TOKENS, hidden), (2 * ffn, hidden), (hidden, ffn)))
-        cases.append(Case(tp, (x, split_gate_up(gate_up, tp), split(down, tp, 1))))
+        hidden, ffn = sizes(generator, tp)
+        widths = [ffn, ffn + 2 * tp]
+        x = randn(generator, TOKENS, hidden)
+        fused = [fuse(randn(generator, width, hidden), randn(generator, width, hidden), tp) for width in widths]
+        downs = [split(randn(generator, hidden, width), tp, 1) for width in widths]
+        by_rank = [[[expert[rank] for expert in shards] for rank in range(tp)] for shards in (fused, downs)]
+        cases.append(Case(tp, (copies(x, tp), *by_rank)))
     return cases
 
 
-def _ending_in(ending: Ending) -> Callable[..., list[Tensor]]:
-    """The MLP with another ending: right up to the summands."""
-
-    def answer(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-        parts = []
-        for gate_up, down in zip(gate_ups, downs, strict=True):
-            gate, up = (x @ gate_up.T).chunk(2, dim=-1)  # [tokens, 2·ffn/p] -> twice [tokens, ffn/p]
-            parts.append((silu(gate) * up) @ down.T)
-        return ending(parts, ledger)
-
-    return answer
-
-
-def _swapped(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    halves = [(x @ gate_up.T).chunk(2, dim=-1) for gate_up in gate_ups]
-    parts = [(gate * silu(up)) @ down.T for (gate, up), down in zip(halves, downs, strict=True)]
-    return all_reduce(parts, ledger=ledger)
+MIDDLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "": lambda gate, up: silu(gate) * up,
+    "gate and up swapped": lambda gate, up: gate * silu(up),
+    "silu of the product": lambda gate, up: silu(gate * up),
+    "silu on both": lambda gate, up: silu(gate) * silu(up),
+    "silu of the result": lambda gate, up: silu(silu(gate) * up),
+    "added": lambda gate, up: silu(gate) + up,
+    "sigmoid": lambda gate, up: sigmoid(gate) * up,
+    "gelu": lambda gate, up: gelu(gate) * up,
+    "no silu": lambda gate, up: gate * up,
+}
 
 
-def _silu_of_product(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    halves = [(x @ gate_up.T).chunk(2, dim=-1) for gate_up in gate_ups]
-    parts = [silu(gate * up) @ down.T for (gate, up), down in zip(halves, downs, strict=True)]
-    return all_reduce(parts, ledger=ledger)
+def _experts(
+    xs: Shards, gate_ups: Experts, downs: Experts, ledger: Ledger, wrong: str = "", ending: Ending = summed
+) -> Shards:
+    """The experts' sum with one thing `wrong`, or with another ending."""
+    if wrong == "rank 0's x":
+        xs = [xs[0]] * len(xs)
+    if wrong == "one after the other":
+        for e in range(EXPERTS):
+            xs = ending(_partials(xs, gate_ups, downs, e, ledger, wrong), ledger)
+        return xs
+    if wrong == "rank 0's shards":
+        gate_ups, downs = [gate_ups[0]] * len(xs), [downs[0]] * len(xs)
+    partials = [_partials(xs, gate_ups, downs, e, ledger, wrong) for e in range(EXPERTS)]  # partials[expert][rank]
+    if wrong == "one all-reduce each":
+        return [sum(ys) for ys in zip(*(ending(parts, ledger) for parts in partials), strict=True)]
+    chosen = {"first only": partials[:1], "last only": partials[-1:]}.get(wrong, partials)
+    together = {
+        "experts multiplied": lambda of_rank: torch.stack(of_rank).prod(0),
+        "experts side by side": lambda of_rank: torch.cat(of_rank, -1),
+    }.get(wrong, sum)
+    parts = [together(of_rank) for of_rank in zip(*chosen, strict=True)]
+    if wrong == "residual":
+        return [x + y for x, y in zip(xs, ending(parts, ledger), strict=True)]
+    return ending([part / EXPERTS for part in parts] if wrong == "experts averaged" else parts, ledger)
 
 
-def _added(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    halves = [(x @ gate_up.T).chunk(2, dim=-1) for gate_up in gate_ups]
-    parts = [(silu(gate) + up) @ down.T for (gate, up), down in zip(halves, downs, strict=True)]
-    return all_reduce(parts, ledger=ledger)
+def _partials(xs: Shards, gate_ups: Experts, downs: Experts, e: int, ledger: Ledger, wrong: str) -> Shards:
+    """Each rank's partial of expert e."""
+    hidden = [x @ shards[e].T for x, shards in zip(xs, gate_ups, strict=True)]  # [tokens, 2·ffn/p]
+    middle = MIDDLES.get(wrong, MIDDLES[""])
+    if wrong == "gathered, then halved":
+        wholes = [middle(*h.chunk(2, dim=-1)) for h in all_gather(hidden, -1, ledger=ledger)]
+        inner = [split(whole, len(xs), 1)[rank] for rank, whole in enumerate(wholes)]
+    elif wrong == "every other column":
+        inner = [middle(h[:, 0::2], h[:, 1::2]) for h in hidden]
+    else:
+        inner = [middle(*h.chunk(2, dim=-1)) for h in hidden]
+    return [h @ shards[e].T for h, shards in zip(inner, downs, strict=True)]
 
 
-def _every_other(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    hidden = [x @ gate_up.T for gate_up in gate_ups]
-    parts = [(silu(h[:, 0::2]) * h[:, 1::2]) @ down.T for h, down in zip(hidden, downs, strict=True)]
-    return all_reduce(parts, ledger=ledger)
-
-
-def _gathered_then_halved(x: Tensor, gate_ups: list[Tensor], downs: list[Tensor], ledger: Ledger) -> list[Tensor]:
-    parts = []
-    for rank, whole in enumerate(all_gather([x @ gate_up.T for gate_up in gate_ups], 1, ledger=ledger)):
-        gate, up = whole.chunk(2, dim=-1)  # [tokens, 2·ffn] -> twice [tokens, ffn]: halves of the ranks, not of the MLP
-        parts.append(split(silu(gate) * up, len(downs), 1)[rank] @ downs[rank].T)
-    return all_reduce(parts, ledger=ledger)
+def _ending_in(ending: Ending) -> Callable[..., Shards]:
+    return lambda *args, ledger: _experts(*args, ledger, ending=ending)
 
 
 TP_SWIGLU = Exercise(
@@ -94,59 +107,91 @@ TP_SWIGLU = Exercise(
     cases=swiglu_cases,
     observe=WithLedger(forward_and_gradient),
     mutants=(
-        Mutant(
-            "gate and up swapped",
-            _swapped,
-            "You applied silu to up and multiplied by gate. The two have the same shape, so nothing complains. In a "
-            "fused shard gate lies above up: the first half of the columns of x @ shard.T is gate.",
-            "which half goes through silu.",
+        *wrong_endings(_ending_in, "y"),
+        *mutants_of(
+            _experts,
+            (
+                "one all-reduce each",
+                "The numbers are right, and you all-reduced once for each expert. A sum of sums is one sum: each rank "
+                "adds its own partials first, and then one all-reduce is enough.",
+                "what a rank can add up before anything is sent.",
+            ),
+            (
+                "first only",
+                "Your y is that of the first expert alone. It is the sum of all of them.",
+                "the loop over experts.",
+            ),
+            (
+                "last only",
+                "Your y is that of the last expert alone. It is the sum of all of them.",
+                "the loop over experts.",
+            ),
+            (
+                "one after the other",
+                "You fed the first expert's result to the second. The experts stand side by side: all of them read x, "
+                "and their results are added.",
+                "what the second expert reads.",
+            ),
+            ("experts averaged", "You averaged the experts. Their results are added.", "the division by their number."),
+            (
+                "experts multiplied",
+                "You multiplied the experts' results. They are added.",
+                "the operator between them.",
+            ),
+            (
+                "experts side by side",
+                "You put the experts' results side by side. Each has the shape of y already: they are added.",
+                "the shape of your result.",
+            ),
+            (
+                "residual",
+                "You added x to the result. A transformer's block does that; here y is the MLPs alone.",
+                "the last addition.",
+            ),
+            (
+                "rank 0's shards",
+                "Every rank computed with rank 0's shards. The sum is then tp times rank 0's partial.",
+                "the index of the shards inside your loop.",
+            ),
+            (
+                "gate and up swapped",
+                "You applied silu to up and multiplied by gate. The two have the same shape, so nothing complains. In "
+                "a fused shard gate lies above up: the first half of the columns of x @ shard.T is gate.",
+                "which half goes through silu.",
+            ),
+            (
+                "silu of the product",
+                "You took silu(gate · up). SwiGLU bends the gate alone: silu(gate) · up.",
+                "the brackets around silu.",
+            ),
+            (
+                "silu on both",
+                "silu went over gate and up: silu(gate) · silu(up). SwiGLU bends the gate alone: silu(gate) · up.",
+                "what enters silu: cut the product in halves first.",
+            ),
+            (
+                "silu of the result",
+                "You applied silu twice: to the gate, and to its product with up.",
+                "the outer silu.",
+            ),
+            ("added", "You added silu(gate) and up. The gate is a valve: it multiplies.", "the operator before up."),
+            ("sigmoid", "You took sigmoid(gate) for silu(gate). silu(g) is g · sigmoid(g).", "the activation."),
+            ("gelu", "You took gelu(gate). SwiGLU's activation is silu.", "the activation."),
+            ("no silu", "There is no silu in your product of gate and up: silu(gate) · up is due.", "silu."),
+            (
+                "every other column",
+                "You took every other column as gate. These shards hold gate as one block above up, so gate is the "
+                "first half of the columns, not the even ones.",
+                "how the shard was put together in 03.1.",
+            ),
+            (
+                "gathered, then halved",
+                "You gathered the fused products and cut the whole in halves. The gathered order is gate₀ up₀ gate₁ "
+                "up₁, so the first half is not gate. And no gather is due: each rank has matching columns of gate and "
+                "up.",
+                "the all_gather: remove it.",
+            ),
+            ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
         ),
-        Mutant(
-            "silu of the product",
-            _silu_of_product,
-            "You took silu(gate · up). SwiGLU bends the gate alone: silu(gate) · up.",
-            "the brackets around silu.",
-        ),
-        Mutant(
-            "added for multiplied",
-            _added,
-            "You added silu(gate) and up. The gate is a valve: it multiplies.",
-            "the operator between silu(gate) and up.",
-        ),
-        Mutant(
-            "every other column",
-            _every_other,
-            "You took every other column as gate. These shards hold gate as one block above up, so gate is the first "
-            "half of the columns, not the even ones.",
-            "how the shard was put together in 03.1.",
-        ),
-        Mutant(
-            "gathered, then halved",
-            _gathered_then_halved,
-            "You gathered the fused pieces and cut the whole in halves. The gathered order is gate₀ up₀ gate₁ up₁, "
-            "so the first half is not gate. And no gather is due: each rank has matching columns of gate and up, and "
-            "can multiply them alone.",
-            "the all_gather: remove it.",
-        ),
-        Mutant(
-            "summed twice",
-            _ending_in(summed_twice),
-            "Two all-reduces: the second one summed a result that was already whole, so it is tp times too large.",
-            "the second all_reduce.",
-        ),
-        Mutant(
-            "never summed",
-            _ending_in(kept),
-            "Each rank kept its own summand: the share of its ffn/tp hidden units. The all-reduce after down is "
-            "missing.",
-            "whether rank 0's result depends on rank 1's shards.",
-        ),
-        Mutant(
-            "mean for sum",
-            _ending_in(averaged),
-            "You averaged the summands: the result is tp times too small.",
-            "the division by the number of ranks.",
-        ),
-        Mutant("sum without a collective", _ending_in(unrecorded_sum), NO_WIRE, "all_reduce(parts, ledger=ledger)."),
     ),
 )

@@ -1,82 +1,46 @@
-"""Exercise 07.1: first values that are the dense layer's own slice, on every rank."""
+"""Exercise 07.1: first values that are the dense layer's own slice, also where the cut does not come out even."""
 
-import math
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
-from tplearn.checks.ch07_mlp_on_gloo.inputs import place
+from tplearn.checks.ch07_mlp_on_gloo import draws, steps
+from tplearn.checks.ch07_mlp_on_gloo.drive import first_values
+from tplearn.checks.ch07_mlp_on_gloo.first_cuts import CUTS
+from tplearn.checks.ch07_mlp_on_gloo.inputs import LAYOUTS, Group, Shard, bounds
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.observe import plain
-
-Shard = tuple[Tensor, Tensor]
-
-
-def own_slice(weight: Tensor, bias: Tensor, cut: str) -> Shard:
-    """This rank's part of a dense layer's weight and bias, as tensors of their own."""
-    rank, p = place()
-    if cut == "outputs":
-        return weight.detach().chunk(p, dim=0)[rank].clone(), bias.detach().chunk(p)[rank].clone()
-    return weight.detach().chunk(p, dim=1)[rank].clone(), bias.detach().clone()
+from tplearn.checks.groups import named
+from tplearn.checks.inputs import pick
 
 
-def init_shard(in_features: int, out_features: int, cut: str) -> Shard:
-    """The slice of nn.Linear(in_features, out_features) that this rank holds. All ranks have the same seed."""
+def init_shard(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    """This rank's slice of nn.Linear(in_features, out_features), as tensors of their own."""
     dense = nn.Linear(in_features, out_features)
-    return own_slice(dense.weight, dense.bias, cut)
-
-
-def same_seed(in_features: int, out_features: int, cut: str) -> Shard:
-    """Mutant: a draw of the shard's size, from the seed that all ranks share."""
-    _, p = place()
-    columns = cut == "outputs"
-    own = nn.Linear(in_features if columns else in_features // p, out_features // p if columns else out_features)
-    return own.weight.detach(), own.bias.detach()
-
-
-def wide(in_features: int, out_features: int, cut: str) -> Shard:
-    """Mutant: the dense draw, but with the bound of the shard's fan-in, √p too wide where inputs are cut."""
-    _, p = place()
-    bound = 1 / math.sqrt(in_features if cut == "outputs" else in_features // p)
-    weight = torch.empty(out_features, in_features).uniform_(-bound, bound)
-    return own_slice(weight, torch.empty(out_features).uniform_(-bound, bound), cut)
-
-
-def _own_seed(in_features: int, out_features: int, cut: str) -> Shard:
-    torch.manual_seed(place()[0])
-    return same_seed(in_features, out_features, cut)
-
-
-def _bias_cut_always(in_features: int, out_features: int, cut: str) -> Shard:
-    rank, p = place()
-    weight, bias = init_shard(in_features, out_features, cut)
-    return weight, bias if cut == "outputs" else bias.chunk(p)[rank].clone()
-
-
-def _wrong_dim(in_features: int, out_features: int, cut: str) -> Shard:
-    return init_shard(in_features, out_features, "inputs" if cut == "outputs" else "outputs")
-
-
-def _from_rank_0(in_features: int, out_features: int, cut: str) -> Shard:
-    dense = nn.Linear(in_features, out_features).requires_grad_(False)
-    for tensor in (dense.weight, dense.bias):
-        dist.broadcast(tensor, src=0)
-    return own_slice(dense.weight, dense.bias, cut)
-
-
-def first_values_in_float64(fn: Callable[..., Any], *sizes: Any) -> dict[str, Any]:
-    """{"forward": fn(*sizes)} with float64 as the default dtype, so that a shard drawn there is float64."""
-    torch.set_default_dtype(torch.float64)
-    return {"forward": plain(fn(*sizes))}
+    weight, bias = dense.weight.detach(), dense.bias.detach()
+    start, stop = bounds(out_features if cut == "outputs" else in_features, group)
+    if cut == "outputs":
+        return weight[start:stop].clone(), bias[start:stop].clone()
+    return weight[:, start:stop].clone(), bias.clone()
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    width = 12 * int(torch.randint(1, 4, (), generator=generator))
-    sizes = ((1, "inputs"), (2, "outputs"), (3, "outputs"), (4, "inputs"))
-    return [Case(tp, (24, width, cut) if cut == "inputs" else (width, 24, cut)) for tp, cut in sizes]
+    """Each cut with a remainder of 1 and with the largest one, and with fewer numbers than ranks."""
+    cases = []
+    for tp, groups in LAYOUTS:
+        for cut in ("outputs", "inputs"):
+            for rest in (1, tp - 1) if groups is None and tp > 2 else (1,):
+                size = tp * pick(generator, 3, 6) + rest
+                cases.append(_case(generator, tp, cut, groups, size, f"remainder {rest}"))
+    few = [_case(generator, 4, cut, None, 3, "3 numbers") for cut in ("outputs", "inputs")]
+    return cases + few
+
+
+def _case(generator: torch.Generator, tp: int, cut: str, groups: tuple | None, size: int, what: str) -> Case:
+    other = 30 + pick(generator, 0, 9)
+    sizes = (other, size) if cut == "outputs" else (size, other)
+    label = ", ".join(filter(None, (f'cut = "{cut}"', what if tp > 1 else "", named(groups))))
+    return Case(tp, (*sizes, cut, groups, pick(generator, 1, 10**6)), label=label)
 
 
 INIT_SHARD = Exercise(
@@ -87,52 +51,99 @@ INIT_SHARD = Exercise(
     minutes=12,
     reference=init_shard,
     cases=_cases,
-    observe=first_values_in_float64,
+    observe=first_values,
     ranks=True,
     mutants=(
         Mutant(
             "same-seed shards",
-            same_seed,
-            "Every rank drew a small layer of its own, and all ranks have the same seed: they all hold the same "
-            "numbers. Joined, the weight has the same rows (or columns) p times, so the layer is p times narrower "
-            "than it says.",
-            "what is drawn: the dense weight on every rank, of which each keeps another part.",
+            draws.same_seed,
+            "Every rank drew a small layer of its own, from the random state that all ranks share, so all shards "
+            "begin with the same numbers. Joined, the weight repeats itself: the layer is narrower than it says.",
+            "what is drawn: the dense layer on every rank, of which each keeps another slice.",
         ),
         Mutant(
             "a seed for each rank",
-            _own_seed,
+            draws.own_seed,
             "You gave each rank a seed of its own and let it draw its shard. The shards differ now, but they are no "
-            "slices of the dense layer; and where inputs are cut, nn.Linear(in/p, out) takes its bound from in/p: "
-            "1/√(in/p) is √p times too wide.",
-            "the layer that is drawn: nn.Linear(in_features, out_features), the dense one.",
+            "slices of the dense layer; and where inputs are cut, a small nn.Linear takes its bound from the shard's "
+            "inputs, which makes the numbers about √p times too large.",
+            "the layer that is drawn: nn.Linear(in_features, out_features), the dense one, from the shared state.",
         ),
         Mutant(
-            "std off by √tp",
-            wide,
-            "Where the inputs are cut your numbers are √p times too large. The bound came from the shard's fan-in, "
-            "1/√(in/p). It is a property of the dense layer: 1/√in.",
-            "the fan-in in the bound: in_features, not in_features / p.",
+            "bound of the shard",
+            draws.wide,
+            "Where the inputs are cut your numbers are too large, by about √p. Their bound came from the number of "
+            "inputs that the shard has. It is a property of the dense layer: 1/√in_features.",
+            "the fan-in in the bound: in_features.",
         ),
         Mutant(
-            "bias always cut",
-            _bias_cut_always,
+            "bias cut with the inputs",
+            partial(draws.drawn, cut_bias=True),
             "You cut the bias also where the inputs are cut. There every rank ends with all outputs, and the whole "
             "bias is added to them once: it is a copy on every rank.",
-            'the bias when cut is "inputs".',
+            'the bias where cut is "inputs".',
         ),
         Mutant(
-            "the other dimension",
-            _wrong_dim,
-            "You cut the other dimension. nn.Linear keeps its weight as [out, in]: cutting the outputs is dim 0, "
-            "cutting the inputs is dim 1.",
-            "the dim of the cut.",
+            "bias whole with the outputs",
+            partial(draws.drawn, cut_bias=False),
+            "You kept the whole bias where the outputs are cut. Each output has its own number of the bias: the bias "
+            "is cut as the rows of the weight are.",
+            'the bias where cut is "outputs".',
         ),
         Mutant(
             "sent from rank 0",
-            _from_rank_0,
-            "The numbers are right, but rank 0's were sent to everybody. All ranks have the same seed: each can draw "
-            "the dense layer alone, and nothing has to be sent.",
+            draws.from_rank_0,
+            "The numbers are right, but one rank's were sent to the others. All ranks have the same random state: "
+            "each can draw the dense layer alone, and nothing has to be sent.",
             "the ledger due: no collective.",
         ),
+        Mutant(
+            "bias / p",
+            partial(draws.drawn, bias=steps.shared),
+            "Where the inputs are cut your bias is divided by the ranks of the group. It is a copy on every rank, "
+            "whole, and enters once, after the sum.",
+            'the bias where cut is "inputs".',
+        ),
+        Mutant(
+            "bias on the first rank only",
+            partial(draws.drawn, bias=steps.on_the_first),
+            "Where the inputs are cut only the first rank of the group has the bias; the others have zeros. It is a "
+            "copy on every rank.",
+            'the bias where cut is "inputs".',
+        ),
+        Mutant(
+            "transposed",
+            draws.transposed,
+            "Your weight is [in, out]. nn.Linear keeps it as [out, in], and so does the shard.",
+            "the shape of the weight.",
+        ),
+        Mutant(
+            "times √p",
+            draws.times_root,
+            "Your weight is the right one times √p. nn.Linear's bound, 1/√in_features, is the dense layer's already: "
+            "there is nothing to correct.",
+            "the factor.",
+        ),
+        Mutant(
+            "not nn.Linear's numbers",
+            draws.normal,
+            "You drew normal numbers with torch.randn. nn.Linear draws uniform ones, between ± 1/√in_features: make "
+            "an nn.Linear and take its numbers.",
+            "what draws the numbers: nn.Linear(in_features, out_features).",
+        ),
+        Mutant(
+            "bias of zeros",
+            draws.zero_bias,
+            "Your bias is zero. nn.Linear draws its bias too, right after the weight.",
+            "dense.bias.",
+        ),
+        Mutant(
+            "two layers drawn",
+            draws.two_layers,
+            "The weight is right, and the bias is that of a second layer: you called nn.Linear twice, and the second "
+            "call draws on. Keep one dense layer, and take both from it.",
+            "how often nn.Linear is called: once.",
+        ),
+        *CUTS,
     ),
 )

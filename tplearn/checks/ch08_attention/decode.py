@@ -1,117 +1,38 @@
-"""Exercise 08.5: a text is read at once, then token by token, with a cache of this rank's own KV heads."""
-
-from collections.abc import Callable, Iterator
+"""Exercise 08.5: one step of decoding, of any number of new tokens, with a cache of this rank's own KV heads."""
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import linear
 
-from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, SIZES, layer_shards
+from tplearn.checks.ch08_attention.attention import from_zero, softmax, unturned
+from tplearn.checks.ch08_attention.cache_step import Cached, Step, attend_with, last_lost
+from tplearn.checks.ch08_attention.drive import step_by_step
+from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, LAYOUTS, layer_shards, tables
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
-from tplearn.parallel import apply_rotary, attend, gather_from_group, reduce_from_group, rotary_tables
+from tplearn.parallel import apply_rotary, attend, gather_from_group
 from tplearn.ranks import per_rank
 
-TOKENS, PROMPT = 6, 3
-Decoded = tuple[Tensor, Tensor, Tensor]
+TEXTS = ((4, 2, 1), (3, 1, 2), (1, 3, 2))  # how many tokens come in each step
 
 
-def decode_with_cache(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    """x: [batch, seq, hidden] → y as x, and the cached keys and values, [batch, kv heads of this rank, seq, d] each."""
-    return _decoded(x, qkv_shard, o_shard, head_dim, _prompt_then_tokens(x, prompt))
-
-
-def _prompt_then_tokens(x: Tensor, prompt: int) -> Iterator[tuple[int, int]]:
-    yield 0, prompt
-    yield from ((at, at + 1) for at in range(prompt, x.shape[1]))
-
-
-def _project(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, first: int) -> tuple[Tensor, ...]:
-    """q, k, v of the tokens x, which begin at position `first`: [batch, heads, seq, d] each, q and k turned."""
-    q_size = o_shard.shape[1]
-    kv_size = (qkv_shard.shape[0] - q_size) // 2
-    projected = linear(x, qkv_shard).split([q_size, kv_size, kv_size], dim=-1)
-    q, k, v = (t.unflatten(-1, (-1, head_dim)).transpose(1, 2) for t in projected)
-    cos, sin = rotary_tables(torch.arange(first, first + x.shape[1]), head_dim)
-    return apply_rotary(q, cos, sin), apply_rotary(k, cos, sin), v
-
-
-def _output(y: Tensor, o_shard: Tensor) -> Tensor:
-    return reduce_from_group(linear(y.transpose(1, 2).flatten(2), o_shard))
-
-
-def _append(cache: Tensor, new: Tensor, start: int) -> Tensor:
-    return torch.cat([cache, new], dim=2)
-
-
-def _decoded(
-    x: Tensor,
-    qkv_shard: Tensor,
-    o_shard: Tensor,
-    head_dim: int,
-    steps: Iterator[tuple[int, int]],
-    position: Callable[[int], int] = lambda start: start,
-    append: Callable[[Tensor, Tensor, int], Tensor] = _append,
-    read: Callable[[Tensor, int], Tensor] = lambda keys, start: keys,
-) -> Decoded:
-    """Decode in these steps, with one part of it replaced."""
-    pieces: list[Tensor] = []
-    keys = values = x.new_empty(0)
-    for start, stop in steps:
-        q, k, v = _project(x[:, start:stop], qkv_shard, o_shard, head_dim, position(start))
-        keys, values = (k, v) if start == 0 else (append(keys, k, start), append(values, v, start))
-        pieces.append(_output(attend(q, read(keys, start), values, keys.shape[2] - (stop - start)), o_shard))
-    return torch.cat(pieces, dim=1), keys, values
+def decode_with_cache(
+    x: Tensor, qkv_shard: Tensor, o_shard: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor
+) -> Cached:
+    """x: [batch, new, hidden]; cos, sin: [new, d]; keys, values: [batch, kv, before, d] → y as x, longer cache."""
+    return Step()(x, qkv_shard, o_shard, cos, sin, keys, values)
 
 
 def _cases(generator: Generator) -> list[Case]:
+    """Each layout with two of the three texts."""
     cases = []
-    for tp in SIZES:
-        qkv_shards, o_shards, head_dim = layer_shards(generator, tp)
-        x = randn(generator, BATCH, TOKENS, HIDDEN)
-        cases.append(Case(tp, (x, per_rank(qkv_shards), per_rank(o_shards), head_dim, PROMPT)))
+    for number, layout in enumerate(LAYOUTS):
+        for sizes in (TEXTS[number % 3], TEXTS[(number + 1) % 3]):
+            qkv_shards, o_shards = layer_shards(generator, layout)
+            x = randn(generator, BATCH, sum(sizes), HIDDEN)
+            cos_sin = tables(generator, sum(sizes), layout.head_dim)
+            args = (x, per_rank(qkv_shards), per_rank(o_shards), *cos_sin, list(sizes))
+            cases.append(Case(layout.tp, args, label=f"{layout.label}, steps of {', '.join(map(str, sizes))} tokens"))
     return cases
-
-
-def _positions_restart(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    return _decoded(x, qkv_shard, o_shard, head_dim, _prompt_then_tokens(x, prompt), position=lambda start: 0)
-
-
-def _overwritten(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    steps = _prompt_then_tokens(x, prompt)
-    return _decoded(x, qkv_shard, o_shard, head_dim, steps, append=lambda cache, new, start: new)
-
-
-def _last_one_lost(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    def append(cache: Tensor, new: Tensor, start: int) -> Tensor:
-        return torch.cat([cache[:, :, : start - 1], new], dim=2)
-
-    return _decoded(x, qkv_shard, o_shard, head_dim, _prompt_then_tokens(x, prompt), append=append)
-
-
-def _turned_again(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    def read(keys: Tensor, start: int) -> Tensor:
-        before, new = keys[:, :, :start], keys[:, :, start:]
-        return torch.cat([apply_rotary(before, *rotary_tables(torch.arange(start), head_dim)), new], dim=2)
-
-    return _decoded(x, qkv_shard, o_shard, head_dim, _prompt_then_tokens(x, prompt), read=read)
-
-
-def _token_by_token(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    return _decoded(x, qkv_shard, o_shard, head_dim, iter([(at, at + 1) for at in range(x.shape[1])]))
-
-
-def _all_again(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    pieces, keys, values = [], x, x
-    for start, stop in _prompt_then_tokens(x, prompt):
-        q, keys, values = _project(x[:, :stop], qkv_shard, o_shard, head_dim, 0)
-        pieces.append(_output(attend(q, keys, values), o_shard)[:, start:])
-    return torch.cat(pieces, dim=1), keys, values
-
-
-def _cache_of_all_heads(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, head_dim: int, prompt: int) -> Decoded:
-    y, keys, values = decode_with_cache(x, qkv_shard, o_shard, head_dim, prompt)
-    return y, gather_from_group(keys, 1), gather_from_group(values, 1)
 
 
 DECODE_WITH_CACHE = Exercise(
@@ -122,55 +43,110 @@ DECODE_WITH_CACHE = Exercise(
     minutes=15,
     reference=decode_with_cache,
     cases=_cases,
+    observe=step_by_step,
     ranks=True,
     mutants=(
         Mutant(
-            "positions start again",
-            _positions_restart,
-            "Each new token got position 0. It stands behind all the tokens in the cache, and its query and key are "
-            "turned by that position: start, not 0. The prompt is right, every token after it is wrong.",
-            "the positions that go into rotary_tables after the prompt.",
+            "before forgotten",
+            Step(attend=attend_with(lambda q, keys: 0)),
+            "Your new tokens see too little of the cache where there are several at once: the first of them sees one "
+            "key, the second two. attend must be told how many tokens the cache held before. With one new token "
+            "nobody can see the mistake.",
+            "the last argument of attend.",
+        ),
+        Mutant(
+            "no mask among the new tokens",
+            Step(attend=softmax(causal=False)),
+            "New tokens see the new tokens after them. Either there is no mask, or attend was told that the new ones "
+            "had been there before. With one new token at a time that is right; several need a mask among themselves.",
+            "the last argument of attend: the length of the cache before the new keys.",
+        ),
+        Mutant(
+            "cache never read",
+            Step(attend=lambda q, keys, values: attend(q, keys[:, :, -q.shape[2] :], values[:, :, -q.shape[2] :])),
+            "The new tokens saw themselves alone: what is in the cache took no part.",
+            "the keys and values that attend gets: the cached ones, then the new ones.",
         ),
         Mutant(
             "cache overwritten",
-            _overwritten,
-            "A new token saw itself alone: its key and value took the place of the cache. They are put behind it.",
+            Step(append=lambda cache, new: new),
+            "The new keys and values took the place of the cache, and the tokens before are forgotten. They are put "
+            "after it.",
             "torch.cat along the token dimension, dim 2.",
         ),
         Mutant(
+            "new keys first",
+            Step(append=lambda cache, new: torch.cat([new, cache], dim=2)),
+            "The new keys and values stand before the cached ones. A cache is in the order of the text.",
+            "the order in torch.cat: cached, new.",
+        ),
+        Mutant(
             "last cached token lost",
-            _last_one_lost,
-            "The new key lies where the last one was. A cache of n tokens has places 0 to n − 1; the next goes to "
+            Step(append=last_lost),
+            "The new keys begin where the last one was. A cache of n tokens has places 0 to n − 1; the next goes to "
             "place n.",
-            "the place of the first token after the prompt.",
+            "how much of the old cache is kept: all of it.",
         ),
         Mutant(
-            "cached keys turned again",
-            _turned_again,
-            "Keys were turned when they went into the cache, and again when they were read. A key has one position "
-            "and is turned once: cache turned keys, and turn only the new one.",
-            "what apply_rotary gets after the prompt: one token.",
+            "the old cache given back",
+            Step(give_back=lambda old, grown: old),
+            "The result of a step is right, and you gave back the cache as it came: at the next step the new tokens "
+            "are missing.",
+            "what is returned: the keys and values with the new ones.",
         ),
         Mutant(
-            "whole text again at each step",
-            _all_again,
-            "The numbers are right. You computed all tokens again for each new one, so each all-reduce carries the "
-            "whole text: start + 1 tokens, where 1 is due. The cache is there to be read.",
-            "the ledger: the shape of the all-reduces after the first.",
+            "only the new ones given back",
+            Step(give_back=lambda old, grown: grown[:, :, old.shape[2] :]),
+            "You gave back the new keys and values alone: at the next step all that came before is missing.",
+            "what is returned: the keys and values of the whole text so far.",
         ),
         Mutant(
-            "prompt token by token",
-            _token_by_token,
-            "The numbers are right. You read the prompt one token at a time, one all-reduce each. The prompt is known: "
-            "it goes through in one piece, one all-reduce for all of it.",
-            "the first step: tokens 0 to prompt − 1 together.",
+            "all keys turned",
+            Step(read=apply_rotary),
+            "You turned all keys, the cached ones too, by the tables of the new tokens. A key has one position and is "
+            "turned once, when it goes into the cache.",
+            "what apply_rotary gets: the queries and keys of the new tokens.",
+        ),
+        Mutant(
+            "keys not turned",
+            Step(turn=(apply_rotary, unturned, unturned)),
+            "Your keys were not turned. They are turned once, when they go into the cache, by the positions of their "
+            "tokens.",
+            "apply_rotary: on q and on k.",
+        ),
+        Mutant(
+            "queries not turned",
+            Step(turn=(unturned, apply_rotary, unturned)),
+            "Your queries were not turned. The score must depend on the distance of two tokens, so both are turned.",
+            "apply_rotary: on q and on k.",
+        ),
+        Mutant(
+            "values turned too",
+            Step(turn=(apply_rotary,) * 3),
+            "Your values were turned. Only the scores should know of positions: q and k.",
+            "apply_rotary: not on v.",
+        ),
+        Mutant(
+            "positions from zero",
+            Step(turn=(from_zero, from_zero, unturned)),
+            "Each step's tokens were turned by the positions 0, 1, 2, … They stand after all that is in the cache: "
+            "cos and sin say where.",
+            "cos and sin: use those that are given.",
         ),
         Mutant(
             "a cache of all heads",
-            _cache_of_all_heads,
+            Step(give_back=lambda old, grown: gather_from_group(grown, 1)),
             "You gathered keys and values of all ranks into each cache. Your queries only ever ask your own KV heads, "
-            "so the rest is memory for nothing, and tp times the cache. Nothing needs to be sent for it.",
+            "so the rest is memory for nothing, and nothing needs to be sent for it.",
             "the second dimension of your cache: the KV heads of this rank.",
+            alone=True,
+        ),
+        Mutant(
+            "never summed",
+            Step(end=lambda y: y),
+            "Each rank kept what its own heads give. The output projection is cut by its inputs, so its product is a "
+            "partial: reduce_from_group is due.",
+            "the end of the step.",
         ),
     ),
 )

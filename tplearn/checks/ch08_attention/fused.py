@@ -1,95 +1,25 @@
-"""Exercise 08.2: a rank's rows of the fused QKV weight: whole heads, of queries, keys and values each."""
+"""Exercise 08.2: from Megatron-LM's order, KV head by KV head, to a rank's queries, keys and values."""
 
-from collections.abc import Callable
-from typing import Any
+from torch import Generator
 
-import torch
-import torch.distributed as dist
-from torch import Generator, Tensor
-
-from tplearn.checks.ch08_attention.inputs import HIDDEN, SIZES
+from tplearn.checks.ch08_attention import qkv_rows as rows
+from tplearn.checks.ch08_attention.drive import own_shard
+from tplearn.checks.ch08_attention.inputs import HIDDEN, LAYOUTS
+from tplearn.checks.ch08_attention.qkv_rows import shard_qkv
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
-from tplearn.checks.observe import forward
-from tplearn.parallel import head_range
-
-
-def shard_qkv(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Tensor:
-    """weight: [(heads + 2·kv_heads)·d, hidden], all queries, all keys, all values → this rank's rows, in that order."""
-    own = head_range(num_heads, num_kv_heads, rank, world_size)
-    return _stacked(weight, head_dim, num_heads, num_kv_heads, own.queries, own.keys)
-
-
-def _stacked(
-    weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, queries: tuple[int, int], keys: tuple[int, int]
-) -> Tensor:
-    q, k, v = weight.split([num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim])
-    blocks = ((q, queries), (k, keys), (v, keys))
-    return torch.cat([block[start * head_dim : stop * head_dim] for block, (start, stop) in blocks])
 
 
 def _cases(generator: Generator) -> list[Case]:
+    """A weight and, as it is cut in the same way, a bias."""
     cases = []
-    for tp, (heads, kv_heads, head_dim) in SIZES.items():
-        weight = randn(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN)
-        cases.append(Case(tp, (weight, head_dim, heads, kv_heads)))
+    for layout in LAYOUTS:
+        tp, heads, kv_heads, head_dim = layout
+        size = (heads + 2 * kv_heads) * head_dim
+        for kind, shape in (("weight", (size, HIDDEN)), ("bias", (size,))):
+            args = (randn(generator, *shape), head_dim, heads, kv_heads)
+            cases.append(Case(tp, args, label=f"{layout.label}, a {kind}"))
     return cases
-
-
-def own_shard(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
-    """Each rank cuts for itself."""
-    return forward(fn, *args, dist.get_rank(), dist.get_world_size())
-
-
-def _one_block(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Tensor:
-    return weight.chunk(world_size)[rank].clone()
-
-
-def _head_dim_cut(
-    weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int
-) -> Tensor:
-    heads = weight.unflatten(0, (-1, head_dim))  # [all heads·d, hidden] -> [all heads, d, hidden]
-    return heads.chunk(world_size, dim=1)[rank].flatten(0, 1)
-
-
-def _kv_dealt(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Tensor:
-    own = head_range(num_heads, num_kv_heads, rank, world_size)
-    size = own.keys[1] - own.keys[0]
-    first = (rank * size) % num_kv_heads
-    return _stacked(weight, head_dim, num_heads, num_kv_heads, own.queries, (first, first + size))
-
-
-def _all_kv(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Tensor:
-    own = head_range(num_heads, num_kv_heads, rank, world_size)
-    return _stacked(weight, head_dim, num_heads, num_kv_heads, own.queries, (0, num_kv_heads))
-
-
-def _keys_for_values(
-    weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int
-) -> Tensor:
-    keys = weight[num_heads * head_dim : (num_heads + num_kv_heads) * head_dim]
-    weight = torch.cat([weight[: (num_heads + num_kv_heads) * head_dim], keys])
-    return shard_qkv(weight, head_dim, num_heads, num_kv_heads, rank, world_size)
-
-
-def _group_by_group(
-    weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int
-) -> Tensor:
-    own = head_range(num_heads, num_kv_heads, rank, world_size)
-    first, stop = own.keys
-    size = (own.queries[1] - own.queries[0]) // (stop - first)
-    shards = [
-        _stacked(
-            weight,
-            head_dim,
-            num_heads,
-            num_kv_heads,
-            (own.queries[0] + n * size, own.queries[0] + (n + 1) * size),
-            (first + n, first + n + 1),
-        )
-        for n in range(stop - first)
-    ]
-    return torch.cat(shards)
 
 
 SHARD_QKV = Exercise(
@@ -97,7 +27,7 @@ SHARD_QKV = Exercise(
     name="shard_qkv",
     points=10,
     difficulty=2,
-    minutes=10,
+    minutes=12,
     reference=shard_qkv,
     cases=_cases,
     observe=own_shard,
@@ -105,48 +35,96 @@ SHARD_QKV = Exercise(
     mutants=(
         Mutant(
             "fused QKV cut as one block",
-            _one_block,
-            "You cut the fused weight as one block. Rank 0 then holds nothing but queries, and the last rank all of "
-            "the values. Often the shapes are right all the same (hpcaitech/ColossalAI#817). Three weights lie in this "
-            "one, and each is cut by its own heads.",
-            "cut in three first: heads·d rows, kv_heads·d rows, kv_heads·d rows.",
+            rows.one_block,
+            "You cut the fused weight into tp blocks of rows, one after the other. Where a rank has whole KV heads "
+            "these are its rows, in Megatron's order still; where KV heads are copied they are not, for a copy is "
+            "more than its block. And what is due is all queries, all keys, all values.",
+            "what lies in the weight: for each KV head its queries, its key, its value.",
         ),
         Mutant(
-            "head_dim split",
-            _head_dim_cut,
+            "Megatron's order kept",
+            rows.order_kept,
+            "Your rows are the right ones, in the order in which they came: for each KV head its queries, its key, "
+            "its value. Here a shard has all of its queries, then all of its keys, then all of its values.",
+            "the order of the blocks where a rank has more than one KV head.",
+        ),
+        Mutant(
+            "the page's order",
+            rows.as_on_the_page,
+            "You read the weight as all queries, all keys, all values, as on the page. This one is in Megatron's "
+            "order: the queries of KV head 0, its key, its value, then the same of KV head 1. The shapes are right "
+            "all the same.",
+            "where the key of KV head 0 begins: after the queries that share it.",
+        ),
+        Mutant(
+            "head_dim cut",
+            rows.head_dim_cut,
             "You gave every rank d/tp numbers of every head. A score q·k is a sum over d, so each rank would hold a "
-            "summand of every score, and an all-reduce of heads · seq² numbers would be due before the softmax. "
-            "Whole heads need none.",
+            "partial of every score, and an all-reduce of heads · seq² numbers would be due before the softmax. Whole "
+            "heads need none.",
             "the dimension that is cut: heads, not the numbers of a head.",
         ),
         Mutant(
+            "a KV head cut in pieces",
+            rows.rows_cut,
+            "You cut the rows of keys and values into tp equal blocks. With more ranks than KV heads that cuts a head "
+            "in pieces: each rank gets some of its d numbers. A KV head is never cut: it is copied.",
+            "the keys of a rank: whole heads, at least one.",
+        ),
+        Mutant(
             "KV heads dealt like cards",
-            _kv_dealt,
+            rows.shard_with(keys=rows.dealt),
             "Your keys and values are those of KV head rank mod num_kv_heads. With more ranks than KV heads, "
             "neighbours share one: it is rank // copies. The shapes are right, and the queries meet foreign keys.",
             "ranks 0 and 1 at tp = 4 with 2 KV heads: both need KV head 0.",
         ),
         Mutant(
             "all KV heads on every rank",
-            _all_kv,
-            "Your queries are cut and your keys and values are whole. That is right for attention, if the ranks knew "
-            "which to use, but every rank stores, computes and caches all KV heads. It needs those of its own queries.",
+            rows.shard_with(keys=lambda own, heads, kv_heads: (0, kv_heads)),
+            "Your queries are cut and your keys and values are whole. A rank then stores, computes and caches all KV "
+            "heads. It needs those of its own queries.",
             "the rows of keys and values.",
         ),
         Mutant(
-            "keys for values",
-            _keys_for_values,
-            "Your values are keys: you took them from row num_heads · d on, where the keys begin. The values begin "
-            "num_kv_heads · d rows further down.",
-            "the offset of the third block: (num_heads + num_kv_heads) · d.",
+            "one KV head on every rank",
+            rows.shard_with(keys=lambda own, heads, kv_heads: (own.keys[0], own.keys[0] + 1)),
+            "Your shards have one key head and one value head each. Where there are more KV heads than ranks, a rank "
+            "has several.",
+            "the range .keys: first and stop.",
         ),
         Mutant(
-            "group by group",
-            _group_by_group,
-            "Your rows are the right ones in another order: for each KV head its queries, its key, its value. "
-            "Megatron-LM stores the weight like that. Here a shard looks like a smaller weight of the same kind: all "
-            "of its queries, then all of its keys, then all of its values.",
-            "the order of the blocks where a rank has more than one KV head.",
+            "all queries of the KV heads",
+            rows.shard_with(queries=rows.of_the_group),
+            "You took, with each KV head, all queries that share it. Where several ranks hold copies of a KV head, "
+            "its queries are shared out among them.",
+            "the range .queries.",
+        ),
+        Mutant(
+            "all queries on every rank",
+            rows.shard_with(queries=lambda own, heads, kv_heads: (0, heads)),
+            "Your shards hold all query heads. Each rank computes its own.",
+            "the range .queries.",
+        ),
+        Mutant(
+            "keys for values",
+            rows.shard_with(order=(0, 1, 1)),
+            "Your values are keys. In Megatron's order the value of a KV head comes after its key: the last d rows of "
+            "its group.",
+            "the last d rows of a group.",
+        ),
+        Mutant(
+            "values before keys",
+            rows.shard_with(order=(0, 2, 1)),
+            "Your shard has its values before its keys. Both for the weight that came and for the shard it is "
+            "queries, keys, values.",
+            "the order in torch.cat.",
+        ),
+        Mutant(
+            "numbers before heads",
+            rows.numbers_first,
+            "You read the rows of a group as d times (queries + 2). A head's rows lie side by side: the first d rows "
+            "of a group are its first query head.",
+            "the order of the sizes when rows become [KV head, head in the group, d].",
         ),
     ),
 )

@@ -1,78 +1,36 @@
-"""Exercise 08.4: KV heads that several ranks hold: their gradients are summands, and are summed over the copies."""
+"""Exercise 08.4: KV heads that several ranks hold: the gradients of their weight and bias, summed in one message."""
 
-from collections.abc import Callable
-from typing import Any
-
-import torch
-import torch.distributed as dist
 from torch import Generator, Tensor
 
-from tplearn.checks.ch08_attention.inputs import HIDDEN
+from tplearn.checks.ch08_attention import kv_sums
+from tplearn.checks.ch08_attention.drive import among_copies
+from tplearn.checks.ch08_attention.inputs import HIDDEN, LAYOUTS
+from tplearn.checks.ch08_attention.kv_sums import Group, Pair
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.inputs import randn
-from tplearn.checks.observe import forward
-from tplearn.parallel import reduce_from_group
+from tplearn.checks.inputs import one_each
 from tplearn.ranks import per_rank
 
-Group = dist.ProcessGroup | None
-SIZES = {1: (4, 2, 4), 2: (8, 4, 4), 3: (9, 1, 4), 4: (8, 2, 4)}  # copies: 1, 1, 3, 2
 
-
-def sum_kv_gradients(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    """gradient: [(heads + 2·kv_heads)·d, hidden], of this rank's fused shard → the same, its KV rows summed."""
-    queries, keys_and_values = gradient.split([heads * head_dim, 2 * kv_heads * head_dim])
-    return torch.cat([queries, reduce_from_group(keys_and_values, group)])
+def sum_kv_gradients(
+    weight_gradient: Tensor, bias_gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group
+) -> Pair:
+    """[(heads + 2·kv_heads)·d, hidden] and [the same rows] → both, with their KV rows summed over `group`."""
+    return kv_sums.sum_rows(weight_gradient, bias_gradient, *kv_sums.kv_rows(head_dim, heads, kv_heads), group)
 
 
 def _cases(generator: Generator) -> list[Case]:
+    """Groups of neighbours, as the heads are given out; once two that are none: whoever makes groups alone is seen."""
     cases = []
-    for tp, (num_heads, num_kv_heads, head_dim) in SIZES.items():
-        heads, kv_heads = num_heads // tp, max(1, num_kv_heads // tp)
-        gradients = [randn(generator, (heads + 2 * kv_heads) * head_dim, HIDDEN) for _ in range(tp)]
-        copies = max(1, tp // num_kv_heads)
-        cases.append(Case(tp, (per_rank(gradients), head_dim, heads, kv_heads, copies)))
+    for layout in LAYOUTS:
+        neighbours = tuple(tuple(range(r, r + layout.copies)) for r in range(0, layout.tp, layout.copies))
+        for groups in (neighbours, ((0, 2), (1, 3))) if layout[:3] == (4, 8, 2) else (neighbours,):
+            heads, kv_heads = layout.heads // layout.tp, max(1, layout.kv_heads // layout.tp)
+            rows = (heads + 2 * kv_heads) * layout.head_dim
+            weights = per_rank(one_each(layout.tp, generator, rows, HIDDEN))
+            biases = per_rank(one_each(layout.tp, generator, rows))
+            label = layout.label + ("" if groups == neighbours else ", groups [0, 2] and [1, 3]")
+            cases.append(Case(layout.tp, (weights, biases, layout.head_dim, heads, kv_heads, groups), label=label))
     return cases
-
-
-def among_copies(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
-    """Make the groups of ranks that hold the same KV heads, `copies` neighbours each, and hand over this rank's."""
-    *arguments, copies = args
-    groups = [dist.new_group(range(first, first + copies)) for first in range(0, dist.get_world_size(), copies)]
-    return forward(fn, *arguments, groups[dist.get_rank() // copies])
-
-
-def _not_summed(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    return gradient.clone()
-
-
-def _mean(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    total = sum_kv_gradients(gradient, head_dim, heads, kv_heads, group)
-    total[heads * head_dim :] /= dist.get_world_size(group)
-    return total
-
-
-def _queries_too(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    return reduce_from_group(gradient, group).clone()
-
-
-def _over_all_ranks(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    return sum_kv_gradients(gradient, head_dim, heads, kv_heads, None)
-
-
-def _keys_only(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    queries, keys, values = gradient.split([heads * head_dim, kv_heads * head_dim, kv_heads * head_dim])
-    return torch.cat([queries, reduce_from_group(keys, group), values])
-
-
-def _two_messages(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    queries, *both = gradient.split([heads * head_dim, kv_heads * head_dim, kv_heads * head_dim])
-    return torch.cat([queries, *(reduce_from_group(part, group) for part in both)])
-
-
-def _in_place(gradient: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Tensor:
-    if dist.get_world_size(group) > 1:
-        dist.all_reduce(gradient[heads * head_dim :], group=group)
-    return gradient
 
 
 SUM_KV_GRADIENTS = Exercise(
@@ -80,7 +38,7 @@ SUM_KV_GRADIENTS = Exercise(
     name="sum_kv_gradients",
     points=10,
     difficulty=2,
-    minutes=10,
+    minutes=12,
     reference=sum_kv_gradients,
     cases=_cases,
     observe=among_copies,
@@ -88,52 +46,85 @@ SUM_KV_GRADIENTS = Exercise(
     mutants=(
         Mutant(
             "replicated KV gradients not summed",
-            _not_summed,
+            kv_sums.nothing,
             "Each copy of a KV head kept the gradient of its own query heads. The dense gradient is the sum over all "
             "query heads of the group, which sit on several ranks. Each copy then takes a step of its own, and the "
-            "copies drift apart. A missing KV sum cost bigcode-project/Megatron-LM#35, #37 a loss of 3.741 for 2.641.",
+            "copies drift apart.",
             "the rows from heads · d on: what the other copies know is missing.",
         ),
         Mutant(
             "mean for sum",
-            _mean,
+            kv_sums.mean,
             "You divided by the number of copies. The copies' gradients are not estimates of one number, as in data "
-            "parallelism: each is the share of other query heads. They add up.",
+            "parallelism: each comes from other query heads. They add up.",
             "the division.",
         ),
         Mutant(
             "query gradients summed too",
-            _queries_too,
+            kv_sums.over(lambda d, heads, kv: (0, (heads + 2 * kv) * d)),
             "You summed the whole shard. The query rows of different ranks belong to different heads: their gradients "
             "are finished, and have nothing to do with each other.",
             "the first heads · d rows: leave them.",
         ),
         Mutant(
             "summed over all ranks",
-            _over_all_ranks,
-            "You summed over every rank. Ranks 0 and 1 hold KV head 0 and ranks 2 and 3 hold KV head 1, so you added "
-            "gradients of different heads. Only the ranks with the same head form a sum: that is what group is for.",
+            kv_sums.over(kv_sums.kv_rows, everywhere=True),
+            "You summed over every rank. Ranks of other groups hold other KV heads, so you added gradients of "
+            "different heads. Only the ranks with the same heads form a sum: that is what group is for.",
             "the group argument.",
         ),
         Mutant(
             "values forgotten",
-            _keys_only,
-            "Your keys are summed and your values are not. Both are copied, so both gradients are summands.",
+            kv_sums.over(lambda d, heads, kv: (heads * d, (heads + kv) * d)),
+            "Your keys are summed and your values are not. Both are copied, so both gradients are partials.",
             "where the rows to sum end: 2 · kv_heads · d rows after the queries.",
         ),
         Mutant(
-            "two messages",
-            _two_messages,
-            "The numbers are right. You sent keys and values one after the other, two all-reduces. They lie side by "
-            "side in the shard: one message is enough.",
-            "sum the block of keys and values at once.",
+            "keys forgotten",
+            kv_sums.over(lambda d, heads, kv: ((heads + kv) * d, (heads + 2 * kv) * d)),
+            "Your values are summed and your keys are not. Both are copied, so both gradients are partials.",
+            "where the rows to sum begin: after heads · d rows.",
         ),
         Mutant(
-            "gradient changed in place",
-            _in_place,
-            "Your sum is right, and gradient is not what it was: its last rows are a view, and all_reduce writes into "
-            "its argument. Whoever calls you twice gets the sum of sums.",
-            "sum a copy, or use reduce_from_group, which makes one.",
+            "heads for rows",
+            kv_sums.over(lambda d, heads, kv: (heads, (heads + 2 * kv) * d)),
+            "You summed from row `heads` on. A head has d rows: the queries take the first heads · d.",
+            "the first row to sum.",
+        ),
+        Mutant(
+            "bias forgotten",
+            kv_sums.weight_only,
+            "The weight is right, and the bias was not summed. Its numbers belong to the same rows: those of keys and "
+            "values are copied, and have partials too.",
+            "the second of the two results.",
+        ),
+        Mutant(
+            "the bias of the queries too",
+            kv_sums.whole_bias,
+            "The weight is right, and the bias was summed as a whole. Its first heads · d numbers belong to query "
+            "heads, which no other rank has.",
+            "the first heads · d numbers of the bias.",
+        ),
+        Mutant(
+            "a message for weight and one for bias",
+            kv_sums.each_alone,
+            "The numbers are right, in two messages. A message costs time however short it is: put the rows of the "
+            "bias beside those of the weight, sum once, and take them apart.",
+            "torch.cat before the sum.",
+        ),
+        Mutant(
+            "four messages",
+            kv_sums.four_messages,
+            "The numbers are right, in four messages. Keys and values lie side by side in the shard, and the bias can "
+            "be put beside them: one sum does.",
+            "torch.cat before the sum.",
+        ),
+        Mutant(
+            "gradients changed in place",
+            kv_sums.in_place,
+            "Your sum is right, and the gradients that you were given are not what they were. Whoever calls you twice "
+            "gets the sum of sums.",
+            "write into a copy, or use reduce_from_group, which makes one.",
         ),
     ),
 )

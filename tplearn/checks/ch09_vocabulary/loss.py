@@ -1,96 +1,45 @@
-"""Exercise 09.4: cross-entropy of logits that are cut by words, with three small all-reduces."""
+"""Exercise 09.4: cross-entropy with a z-loss of logits that are cut by words, with three small all-reduces."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.inputs import own_range, padded_shards, words
+from tplearn.checks.ch09_vocabulary import cross_entropy as step
+from tplearn.checks.ch09_vocabulary.cross_entropy import Loss
+from tplearn.checks.ch09_vocabulary.inputs import padded_shards, words, words_of
+from tplearn.checks.ch09_vocabulary.lookup import range_by_division
+from tplearn.checks.ch09_vocabulary.loss_terms import TERMS
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.inputs import randn
+from tplearn.checks.inputs import pick, randn
 from tplearn.checks.observe import forward_and_gradient
-from tplearn.parallel import gather_from_group, reduce_from_group
 from tplearn.ranks import per_rank
 
-
-def _maximum(logits: Tensor) -> Tensor:
-    largest = logits.amax(-1)
-    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-    return largest[:, None]
-
-
-def _of_target(z: Tensor, targets: Tensor, vocab_size: int, mask: bool = True) -> Tensor:
-    """[tokens]: z at the target where this rank owns it, otherwise 0 (or, without mask, of some own word)."""
-    start, stop, _ = own_range(vocab_size)
-    elsewhere = (targets < start) | (targets >= stop)
-    found = z.gather(-1, (targets - start).masked_fill(elsewhere, 0)[:, None]).squeeze(-1)
-    return found.masked_fill(elsewhere, 0) if mask else found
+# tp, words, multiple of the rows, where the logits lie: exp(900) is infinite in float64, exp(-900) is 0.
+SETTINGS = (
+    (1, 5, 4, 0),
+    (1, 5, 1, 900),
+    (2, 131, 1, 0),
+    (2, 7, 6, 900),
+    (3, 11, 1, 900),
+    (3, 11, 5, -900),
+    (4, 5, 1, 0),
+    (4, 13, 4, -900),
+)
 
 
-def parallel_cross_entropy(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
+def parallel_cross_entropy(logits_shard: Tensor, targets: Tensor, vocab_size: int, z_weight: float) -> Tensor:
     """logits_shard: [tokens, rows], −∞ in the padding; targets: [tokens] → the mean loss, the same on every rank."""
-    z = logits_shard - _maximum(logits_shard.detach())
-    total = reduce_from_group(z.exp().sum(-1))
-    return (total.log() - reduce_from_group(_of_target(z, targets, vocab_size))).mean()
+    return Loss()(logits_shard, targets, vocab_size, z_weight)
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    """From two ranks on: on one, whether dist.all_reduce is called or left out is a matter of taste."""
     cases = []
-    for tp, vocab_size, offset in ((2, 131, 0.0), (3, 11, 900.0), (4, 5, 0.0)):  # exp(900) is too large for float64
+    for tp, vocab_size, multiple, offset in SETTINGS:
+        rows = words_of(vocab_size, 0, tp, multiple)[2]
         dense = 3 * randn(generator, 8, vocab_size) + offset
-        shards = padded_shards(generator, dense, tp, 1, -torch.inf)
-        cases.append(Case(tp, (per_rank(shards), words(generator, vocab_size, tp, 8), vocab_size)))
+        shards = padded_shards(generator, dense, tp, 1, rows, -torch.inf)
+        args = (per_rank(shards), words(generator, vocab_size, rows, tp, 8), vocab_size, pick(generator, 1, 9) / 100)
+        cases.append(Case(tp, args, label=f"{vocab_size} words, {rows} rows, logits near {offset}"))
     return cases
-
-
-def _local_max(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    z = logits_shard - logits_shard.detach().amax(-1, keepdim=True)
-    total = reduce_from_group(z.exp().sum(-1))
-    return (total.log() - reduce_from_group(_of_target(z, targets, vocab_size))).mean()
-
-
-def _mean_of_local_losses(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    of_target = _of_target(logits_shard, targets, vocab_size)
-    return reduce_from_group((logits_shard.logsumexp(-1) - of_target).mean()) / dist.get_world_size()
-
-
-def _gathered(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    return F.cross_entropy(gather_from_group(logits_shard, -1)[:, :vocab_size], targets)
-
-
-def _whole_logits(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    whole = gather_from_group(logits_shard, -1)[:, :vocab_size]
-    z = whole - _maximum(whole.detach())
-    total = reduce_from_group(z.exp().sum(-1))
-    return (total.log() - z.gather(-1, targets[:, None]).squeeze(-1)).mean()
-
-
-def _target_not_masked(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    z = logits_shard - _maximum(logits_shard.detach())
-    total = reduce_from_group(z.exp().sum(-1))
-    return (total.log() - reduce_from_group(_of_target(z, targets, vocab_size, mask=False))).mean()
-
-
-def _no_maximum(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    total = reduce_from_group(logits_shard.exp().sum(-1))
-    return (total.log() - reduce_from_group(_of_target(logits_shard, targets, vocab_size))).mean()
-
-
-def _from_maximum(logits_shard: Tensor, targets: Tensor, vocab_size: int, largest: Tensor) -> Tensor:
-    """The loss as it comes out where autograd knows of `largest`, this rank's maximum."""
-    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-    z = logits_shard - largest[:, None]
-    total = reduce_from_group(z.exp().sum(-1))
-    return (total.log() - reduce_from_group(_of_target(z, targets, vocab_size))).mean()
-
-
-def _gradient_through_max(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    return _from_maximum(logits_shard, targets, vocab_size, logits_shard.max(-1).values)
-
-
-def _gradient_through_amax(logits_shard: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    return _from_maximum(logits_shard, targets, vocab_size, logits_shard.amax(-1))
 
 
 PARALLEL_CROSS_ENTROPY = Exercise(
@@ -106,61 +55,125 @@ PARALLEL_CROSS_ENTROPY = Exercise(
     mutants=(
         Mutant(
             "local max",
-            _local_max,
+            Loss(largest=lambda logits: logits.detach().amax(-1)),
             "Each rank subtracted its own maximum. Its sum of exponentials is then in units of its own, and sums in "
             "different units cannot be added: the total is Σ_r exp(−m_r) · S_r, with another m_r on every rank.",
             "the maximum: all_reduce it with MAX before anything is subtracted.",
         ),
         Mutant(
             "mean of local losses",
-            _mean_of_local_losses,
-            "Each rank made a softmax over its own words, and you averaged the losses. A softmax over a part of the "
+            step.local_losses,
+            "Each rank made a softmax over its own words, and you averaged the losses. A softmax over some of the "
             "words is another softmax: the words of the other ranks are missing from its denominator.",
             "what is summed over the ranks: the exponentials, before the logarithm.",
         ),
         Mutant(
+            "logarithms added",
+            step.local_log,
+            "Each rank took the logarithm of its own sum, and the logarithms were added. The sum over all words comes "
+            "first, the logarithm after.",
+            "what is summed over the ranks: the exponentials, before the logarithm.",
+        ),
+        Mutant(
             "gathered logits",
-            _gathered,
+            step.gathered,
             "The loss is right, and so is the gradient. But the logits crossed the wire and lie whole on every rank, "
             "where a maximum and two sums of one number per token would do.",
             "the ledger: one all_gather of tokens · rows numbers, where three all_reduce of [tokens] are due.",
         ),
         Mutant(
             "whole logits in the parallel loss",
-            _whole_logits,
-            "Your loss is too large by log(tp). The logits were gathered, and then every rank added the exponentials "
-            "of all words: the sum over ranks counts each word tp times.",
+            step.whole_logits,
+            "Your sum of exponentials is tp times too large. The logits were gathered, and then every rank added the "
+            "exponentials of all words: the sum over ranks counts each word tp times, and the cross-entropy is too "
+            "large by log(tp).",
             "what each rank adds to the sum: the exponentials of its own words only.",
         ),
         Mutant(
-            "off-rank targets not masked",
-            _target_not_masked,
-            "A rank that does not own the target still gave the logit of some word of its own, and it was added. Only "
-            "the owner of the target may speak; the others bring 0.",
+            "row 0 for foreign targets",
+            Loss(target=step.row_0_elsewhere),
+            "A rank that does not own the target still gave the logit of its first word, and it was added. Only the "
+            "owner of the target may speak; the others bring 0.",
             "the target's logit, where the target belongs to another rank.",
         ),
         Mutant(
+            "foreign targets clamped",
+            Loss(target=step.clamped),
+            "A rank that does not own the target still gave the logit of its nearest word, and it was added. Only the "
+            "owner of the target may speak; the others bring 0.",
+            "the target's logit, where the target belongs to another rank.",
+        ),
+        Mutant(
+            "mask by multiplication",
+            Loss(target=step.multiplied),
+            "You multiplied the logits with a mask. In the padding that is −∞ · 0, which is not a number. Pick the "
+            "target with gather, or fill with torch.where or masked_fill.",
+            "where NaN comes from: the shard with padding.",
+        ),
+        Mutant(
+            "target not summed",
+            Loss(target_sum=lambda own: own),
+            "Your target's logit stayed on its owner: the other ranks go on with 0, and every rank has a loss of its "
+            "own.",
+            "the second sum: the target's logit.",
+        ),
+        Mutant(
+            "exponentials not summed",
+            Loss(total=lambda own: own),
+            "Your sum of exponentials runs over the rank's own words alone.",
+            "the first sum: the exponentials.",
+        ),
+        Mutant(
+            "mean for sum",
+            Loss(total=step.mean),
+            "You averaged the ranks' sums of exponentials: each is a partial of one sum, and they add up. Your "
+            "cross-entropy is too small by log(tp).",
+            "the reduce op of the sums: SUM.",
+        ),
+        Mutant(
+            "rows by division",
+            Loss(own_range=range_by_division),
+            "You took ⌈words / p⌉ for the number of rows. The shard may have been padded to a multiple: it has "
+            "logits_shard.shape[1] rows, and the next rank's words begin after as many.",
+            "the number of rows: logits_shard knows.",
+        ),
+        Mutant(
             "no maximum",
-            _no_maximum,
-            "The formula is right, but exp of a large logit overflows: exp(900) is infinite in float64, and exp(89) in "
-            "float32. Subtract the maximum over all words first; it cancels in the result.",
+            Loss(largest=lambda logits: logits.new_zeros(len(logits))),
+            "The formula is right, but exp of a large logit overflows: exp(900) is infinite in float64, and exp(89) "
+            "in float32. And exp(−900) is 0, with −∞ as its logarithm. Subtract the maximum over all words first.",
             "the exponentials: nothing was subtracted.",
         ),
         Mutant(
             "gradient through the maximum",
-            _gradient_through_max,
+            Loss(largest=lambda logits: step.maximum(logits.max(-1).values)),
             "The loss is right. But autograd went back through the maximum, and each rank gave that gradient to the "
-            "largest of its own logits. On one rank these terms cancel to zero; on several they do not, because "
-            "each rank sees its own share of them only.",
+            "largest of its own logits. On one rank these terms cancel to zero; on several they do not.",
             "the maximum: .detach() it. The loss does not depend on what is subtracted.",
         ),
         Mutant(
             "gradient through an overwritten maximum",
-            _gradient_through_amax,
+            Loss(largest=lambda logits: step.maximum(logits.amax(-1))),
             "The loss is right. But autograd had kept your amax to find its way back to the largest logit, and "
-            "all_reduce wrote another rank's number over it: no logit equals it now, and the gradient is 0 / 0. "
-            "The maximum needs no gradient at all: it cancels in the loss.",
+            "all_reduce wrote another rank's number over it: no logit equals it now, and the gradient is 0 / 0. The "
+            "maximum needs no gradient at all.",
             "the maximum: take it of logits_shard.detach().",
         ),
+        Mutant(
+            "plain all_reduce",
+            Loss(total=step.plain_sum, target_sum=step.plain_sum),
+            "The numbers are right, by luck: autograd does not know dist.all_reduce, and sends the gradient on as if "
+            "no sum had happened. Here that is what is due. torch warns of it, and may change it "
+            "(pytorch/pytorch#121587).",
+            "the two sums: reduce_from_group, which is an autograd Function.",
+        ),
+        Mutant(
+            "summed on the way back too",
+            Loss(total=step.summed_both_ways, target_sum=step.summed_both_ways),
+            "Your loss is right, and its gradient is summed over the ranks on the way back: tp times too large. Every "
+            "rank has the whole gradient of a sum already.",
+            "the backward of the two sums: it sends nothing.",
+        ),
+        *TERMS,
     ),
 )

@@ -1,81 +1,38 @@
 """Exercise 09.5: draw the next word, the same one on every rank, without gathering the logits."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from tplearn.checks.ch09_vocabulary.inputs import own_range, padded_shards
+from tplearn.checks.ch09_vocabulary import draw as step
+from tplearn.checks.ch09_vocabulary.draw import Draw, scores_with
+from tplearn.checks.ch09_vocabulary.inputs import padded_shards, words_of
+from tplearn.checks.ch09_vocabulary.lookup import range_by_division
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
-from tplearn.parallel import gather_from_group
 from tplearn.ranks import per_rank
 
-
-def _scores(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    """[tokens, rows]: logit plus noise of the own words, −∞ in the padding."""
-    start, stop, _ = own_range(vocab_size)
-    scores = torch.full_like(logits_shard, -torch.inf)
-    scores[:, : stop - start] = logits_shard[:, : stop - start] + noise[:, start:stop]
-    return scores
-
-
-def _winner(scores: Tensor, start: int, nobody: int, op: dist.ReduceOp.RedOpType = dist.ReduceOp.MIN) -> Tensor:
-    best, column = scores.max(-1)
-    top = best.clone()
-    dist.all_reduce(top, op=dist.ReduceOp.MAX)
-    word = torch.where(best == top, column + start, nobody)
-    dist.all_reduce(word, op=op)
-    return word
+# tp, words, multiple of the rows
+SETTINGS = ((1, 5, 4), (2, 131, 1), (2, 9, 6), (3, 11, 1), (3, 11, 5), (4, 5, 1), (4, 13, 4))
 
 
 def sample_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
     """logits_shard: [tokens, rows], anything in the padding; noise: [tokens, words], equal on all ranks → [tokens]."""
-    return _winner(_scores(logits_shard, noise, vocab_size), own_range(vocab_size)[0], vocab_size)
+    return Draw()(logits_shard, noise, vocab_size)
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
+    """Token 0 has a tie between the first two ranks; tokens 1 to 4 go to words that are not rank 0's, by luck alone."""
     cases = []
-    for tp, vocab_size in ((2, 131), (3, 11), (4, 5)):
-        dense = randn(generator, 6, vocab_size)
-        noise = -(-torch.rand(6, vocab_size, generator=generator, dtype=torch.float64).log()).log()  # Gumbel
-        rows = -(-vocab_size // tp)
-        winners = torch.randint(rows, vocab_size, (6,), generator=generator)  # luck decides, and never for rank 0
-        noise[torch.arange(6), winners] += 12
-        noise[0], dense[0, [1, rows + 1]] = 0, 9.0  # a tie between ranks 0 and 1
-        shards = padded_shards(generator, dense, tp, 1, 30.0)  # whoever looks at the padding takes it
-        cases.append(Case(tp, (per_rank(shards), noise, vocab_size)))
+    for tp, vocab_size, multiple in SETTINGS:
+        rows = words_of(vocab_size, 0, tp, multiple)[2]
+        dense = randn(generator, 8, vocab_size)
+        noise = -(-torch.rand(8, vocab_size, generator=generator, dtype=torch.float64).log()).log()  # Gumbel
+        winners = torch.randint(min(rows, vocab_size - 1), vocab_size, (4,), generator=generator)
+        noise[torch.arange(1, 5), winners] += 12
+        noise[0], dense[0, [1, min(rows, vocab_size - 1)]] = 0, 9.0
+        shards = padded_shards(generator, dense, tp, 1, rows, 30.0)  # whoever looks at the padding takes it
+        cases.append(Case(tp, (per_rank(shards), noise, vocab_size), label=f"{vocab_size} words, {rows} rows"))
     return cases
-
-
-def _padding_sampled(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    start, stop, _ = own_range(vocab_size)
-    scores = logits_shard.clone()
-    scores[:, : stop - start] += noise[:, start:stop]
-    return _winner(scores, start, dist.get_world_size() * logits_shard.shape[1])
-
-
-def _local_index(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    return _winner(_scores(logits_shard, noise, vocab_size), 0, vocab_size)
-
-
-def _own_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    return _scores(logits_shard, noise, vocab_size).argmax(-1) + own_range(vocab_size)[0]
-
-
-def _same_noise(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    start, stop, _ = own_range(vocab_size)
-    scores = torch.full_like(logits_shard, -torch.inf)
-    scores[:, : stop - start] = logits_shard[:, : stop - start] + noise[:, : stop - start]
-    return _winner(scores, start, vocab_size)
-
-
-def _gathered(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    return (gather_from_group(logits_shard, -1)[:, :vocab_size] + noise).argmax(-1)
-
-
-def _ties_added(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
-    start = own_range(vocab_size)[0]
-    return _winner(_scores(logits_shard, noise, vocab_size), start, 0, dist.ReduceOp.SUM)
 
 
 SAMPLE_WORD = Exercise(
@@ -90,44 +47,116 @@ SAMPLE_WORD = Exercise(
     mutants=(
         Mutant(
             "padded rows sampled",
-            _padding_sampled,
-            "You drew a word that does not exist: a row of padding had the largest number. Its index is vocab_size or "
-            "above, and no tokenizer can turn it into text.",
+            Draw(scores=step.padding_too),
+            "You drew a word that does not exist: a row of padding had the largest number. No tokenizer can turn its "
+            "number into text.",
             "the columns beyond stop − start: they must not take part.",
         ),
         Mutant(
             "local index",
-            _local_index,
+            Draw(name=lambda column, start, rows: column),
             "You returned the column within a shard. Column 2 of rank 1 is word start + 2.",
             "the word that a rank proposes: column + start.",
         ),
         Mutant(
+            "rows by division",
+            Draw(own_range=range_by_division),
+            "You took ⌈words / p⌉ for the number of rows. The shard may have been padded to a multiple: it has "
+            "logits_shard.shape[1] rows, and the next rank's words begin after as many.",
+            "the number of rows: logits_shard knows.",
+        ),
+        Mutant(
             "every rank its own word",
-            _own_word,
+            step.own_word,
             "Each rank returns the best of its own words, so ranks go on with different texts. The next forward pass "
-            "would sum parts of different sentences.",
+            "would sum partials of different sentences.",
             "the ranks have to compare their best: first the values, then the words.",
         ),
         Mutant(
+            "rank 0's word",
+            step.of_rank_0,
+            "All ranks return the best of rank 0's words, and the words of the others can never be drawn.",
+            "the ranks have to compare their best: first the values, then the words.",
+        ),
+        Mutant(
+            "no noise",
+            Draw(scores=scores_with(lambda logits, noise: logits)),
+            "You took the most likely word. A draw adds the noise to the logits first.",
+            "noise[:, start:stop].",
+        ),
+        Mutant(
+            "noise alone",
+            Draw(scores=scores_with(lambda logits, noise: noise)),
+            "You took the word with the largest noise: all words are equally likely then. It is added to the logits.",
+            "logits + noise.",
+        ),
+        Mutant(
+            "noise subtracted",
+            Draw(scores=scores_with(torch.sub)),
+            "You subtracted the noise. It is added to the logits.",
+            "logits + noise.",
+        ),
+        Mutant(
+            "noise on probabilities",
+            Draw(scores=scores_with(lambda logits, noise: logits.softmax(-1) + noise)),
+            "You added the noise to probabilities. Gumbel noise belongs on the logits; and a softmax over the rank's "
+            "own words is none over all.",
+            "logits + noise.",
+        ),
+        Mutant(
             "the same noise for different words",
-            _same_noise,
+            Draw(scores=step.first_columns),
             "Every rank used the first columns of the noise. Noise is given for the whole vocabulary, so word w needs "
             "column w; with yours, words on different ranks share their luck and the draw depends on tp.",
             "noise[:, start:stop].",
         ),
         Mutant(
             "gathered logits",
-            _gathered,
+            step.gathered,
             "The words are right, but all logits crossed the wire for them. A rank's best value and its word are "
             "enough: two numbers for each token.",
             "the ledger: one all_gather of tokens · rows, where two all_reduce of [tokens] are due.",
         ),
         Mutant(
             "ties added up",
-            _ties_added,
+            Draw(nobody=0, decide=step.SUM),
             "Where two ranks have the same best value, both propose their word, and you added the two: a third word "
             "comes out. Take one of them, the smaller.",
             "the second all_reduce: MIN over the words, with vocab_size from ranks that have nothing to propose.",
+        ),
+        Mutant(
+            "the larger word in a tie",
+            Draw(nobody=-1, decide=step.MAX),
+            "In a tie you take the larger word. The smaller one is due.",
+            "the second all_reduce: MIN over the words, with vocab_size from ranks that have nothing to propose.",
+        ),
+        Mutant(
+            "zero from those who have nothing",
+            Draw(nobody=0),
+            "Ranks that do not have the best propose word 0, and MIN takes it. They must propose something that no "
+            "word reaches.",
+            "the third argument of torch.where: vocab_size.",
+        ),
+        Mutant(
+            "minus one from those who have nothing",
+            Draw(nobody=-1),
+            "Ranks that do not have the best propose −1, and MIN takes it. They must propose something that no word "
+            "reaches.",
+            "the third argument of torch.where: vocab_size.",
+        ),
+        Mutant(
+            "the smallest word of all ranks",
+            Draw(best_of_all=lambda best: best),
+            "Every rank proposes its best word, whether it has the best value or not, and MIN takes the smallest. "
+            "Compare the values first.",
+            "which ranks propose a word: those whose best value is the best of all.",
+        ),
+        Mutant(
+            "sent once more",
+            step.decided_by_rank_0,
+            "The words are right, and after the second all-reduce every rank has them: what rank 0 sends then is news "
+            "to nobody.",
+            "the ledger: two all_reduce of [tokens].",
         ),
     ),
 )

@@ -1,88 +1,29 @@
-"""Exercise 09.6: one table at both ends of a model."""
+"""Exercise 09.6: one table at both ends of a model, as in Gemma."""
+
+from functools import partial
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.embed import embed_words
-from tplearn.checks.ch09_vocabulary.inputs import is_padding, own_range, words
-from tplearn.checks.ch09_vocabulary.logits import parallel_logits
+from tplearn.checks.ch09_vocabulary import tied_model as step
+from tplearn.checks.ch09_vocabulary.head import Head, in_padding
+from tplearn.checks.ch09_vocabulary.inputs import upstreams, words, words_of
+from tplearn.checks.ch09_vocabulary.tied_model import TiedWith, TiedWords, TwoTables
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.inputs import randn
+from tplearn.checks.inputs import pick
 from tplearn.checks.layers import layer_on_ranks
 from tplearn.parallel import copy_to_group
 from tplearn.ranks import per_rank
 
 
-class TiedWords(nn.Module):
-    """The smallest language model: look a word up, compare the vector with every word of the same table.
-
-    weight: [rows, width], this rank's rows of a dense table that every rank draws alike, zeros in the padding.
-    """
-
-    def __init__(self, vocab_size: int, width: int) -> None:
-        super().__init__()
-        start, stop, rows = own_range(vocab_size)
-        own = torch.randn(vocab_size, width)[start:stop]
-        self.vocab_size = vocab_size
-        self.weight = nn.Parameter(F.pad(own, (0, 0, 0, rows - (stop - start))))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids: [tokens] → [tokens, rows], −∞ in the padding."""
-        return self.logits(embed_words(ids, self.weight, self.vocab_size, None))
-
-    def logits(self, x: Tensor) -> Tensor:
-        """x: [tokens, width] → [tokens, rows]."""
-        return parallel_logits(x, self.weight, self.vocab_size)
-
-
-class _FMissing(TiedWords):
-    def logits(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight).masked_fill(is_padding(self.vocab_size), -torch.inf)
-
-
-class _HeadIsACopy(TiedWords):
-    def logits(self, x: Tensor) -> Tensor:
-        return parallel_logits(x, self.weight.detach(), self.vocab_size)
-
-
-class _TwoTables(TiedWords):
-    def __init__(self, vocab_size: int, width: int) -> None:
-        super().__init__(vocab_size, width)
-        self.head = nn.Parameter(self.weight.detach().clone())
-
-    def logits(self, x: Tensor) -> Tensor:
-        return parallel_logits(x, self.head, self.vocab_size)
-
-
-class _GradientSummed(TiedWords):
-    def forward(self, ids: Tensor) -> Tensor:
-        table = copy_to_group(self.weight)
-        return parallel_logits(embed_words(ids, table, self.vocab_size, None), table, self.vocab_size)
-
-
-class _SameShards(TiedWords):
-    def __init__(self, vocab_size: int, width: int) -> None:
-        super().__init__(vocab_size, width)
-        torch.manual_seed(0)
-        start, stop, rows = own_range(vocab_size)
-        own = torch.randn(rows, width)[: stop - start]
-        self.weight = nn.Parameter(F.pad(own, (0, 0, 0, rows - (stop - start))))
-
-
-class _AnotherSeed(TiedWords):
-    def __init__(self, vocab_size: int, width: int) -> None:
-        torch.manual_seed(dist.get_rank())
-        super().__init__(vocab_size, width)
-
-
 def _cases(generator: torch.Generator) -> list[Case]:
+    """Words that no rank divides; words that come out even; fewer words than rows."""
     cases = []
-    for tp, vocab_size in ((1, 5), (2, 11), (3, 11), (4, 5)):
-        ids, rows = words(generator, vocab_size, tp, 6), -(-vocab_size // tp)
-        upstream = [randn(generator, 6, rows) for _ in range(tp)]
-        cases.append(Case(tp, ((vocab_size, 3), (ids,), per_rank(upstream))))
+    for tp, vocab_size in ((1, 5), (2, 11), (2, 8), (3, 11), (4, 5), (4, 9)):
+        rows = words_of(vocab_size, 0, tp)[2]
+        ids, upstream = words(generator, vocab_size, rows, tp, 6), upstreams(generator, 6, vocab_size, rows, tp)
+        sizes = (vocab_size, 3, pick(generator, 2, 5) / 2)
+        args = (sizes, (ids,), per_rank(upstream), pick(generator, 1, 10**6))
+        cases.append(Case(tp, args, label=f"{vocab_size} words"))
     return cases
 
 
@@ -99,28 +40,35 @@ TIED_WORDS = Exercise(
     mutants=(
         Mutant(
             "f missing",
-            _FMissing,
+            partial(TiedWith, head=Head(enter=lambda x: x)),
             "The logits are right. But the gradient of the embedded vectors is only that of this rank's words, so the "
             "table's gradient lacks what the other ranks' words would teach it.",
             "between the embedding and the head: copy_to_group, whose backward is an all-reduce.",
         ),
         Mutant(
+            "f twice",
+            partial(TiedWith, head=Head(enter=lambda x: copy_to_group(copy_to_group(x)))),
+            "The logits are right. But the vectors pass through f twice: their gradient is summed, and the p equal "
+            "sums are summed again.",
+            "how often copy_to_group is called between embedding and head: once.",
+        ),
+        Mutant(
             "the head uses a copy",
-            _HeadIsACopy,
+            partial(TiedWith, head_table=lambda weight: weight.detach()),
             "The table learns from its use as embedding only: in the head you used a detached copy. Tied means one "
             "parameter, used twice, and a gradient that is the sum of both uses.",
             "the weight in the head: the parameter itself.",
         ),
         Mutant(
             "two tables",
-            _TwoTables,
+            TwoTables,
             "You made two parameters with the same first values. After one optimizer step they differ, and the memory "
             "of a whole table is gone.",
             "the parameters of the module: there should be one, called weight.",
         ),
         Mutant(
             "gradient summed over ranks",
-            _GradientSummed,
+            partial(TiedWith, table=copy_to_group),
             "You summed the table's gradient over the tp ranks. Embedding and head are cut by the same words, so both "
             "uses of a row happen on its owner, and autograd has already added them. Only between pipeline stages, "
             "where the two ends live on different ranks, is a sum due.",
@@ -128,17 +76,76 @@ TIED_WORDS = Exercise(
         ),
         Mutant(
             "same shard on every rank",
-            _SameShards,
-            "Every rank drew its own rows with the same seed, so all ranks hold the same vectors: word 0 and the first "
-            "word of rank 1 are twins. Draw the dense table on every rank, and keep your rows.",
+            partial(TiedWords, draw=step.own_size),
+            "Every rank drew rows of its own from the state that all ranks share, so all ranks hold the same vectors: "
+            "word 0 and the first word of rank 1 are twins. Draw the dense table on every rank, and keep your rows.",
             "the shape that is drawn: [vocab_size, width].",
         ),
         Mutant(
+            "first rows on every rank",
+            partial(TiedWords, draw=step.first_rows),
+            "Every rank kept the first rows of the table. They belong to rank 0; yours begin at start.",
+            "the rows that are kept: start to stop.",
+        ),
+        Mutant(
             "another seed on each rank",
-            _AnotherSeed,
+            partial(TiedWords, draw=step.own_seed),
             "The ranks cut their rows from different tables. The model is a fair one, but not the dense one, and it "
             "changes with tp: nobody can compare the two.",
             "the random generator before the draw: all ranks must be in the same state.",
+        ),
+        Mutant(
+            "no rows of padding",
+            partial(TiedWords, draw=step.rows_without_padding),
+            "Your table has as many rows as the rank has words. All ranks need the same number: rows of zeros fill it "
+            "up.",
+            "F.pad, with the rows that are missing.",
+            alone=True,
+        ),
+        Mutant(
+            "scaled at the start",
+            partial(TiedWords, draw=step.small),
+            "Your table was divided by √width when it was drawn. Here it is torch.randn(vocab_size, width) as it "
+            "comes; √width enters in the forward pass.",
+            "the first values of weight.",
+        ),
+        Mutant(
+            "first values of a linear layer",
+            partial(TiedWords, draw=step.uniform),
+            "Your first values are those of nn.Linear. A table of words is drawn with torch.randn.",
+            "the first values of weight.",
+        ),
+        Mutant(
+            "not scaled",
+            partial(TiedWith, scale=0.0),
+            "The vectors go into the head as they were looked up. They are multiplied by √width on the way.",
+            "between the embedding and the head.",
+        ),
+        Mutant(
+            "scaled twice",
+            partial(TiedWith, scale=1.0),
+            "Your vectors times words are √width times too large: either you multiplied the vectors by width, or you "
+            "scaled the table, which the head uses as well. Only the vectors on their way in are multiplied, by "
+            "√width.",
+            "the factor, and where it stands.",
+        ),
+        Mutant(
+            "divided by √width",
+            partial(TiedWith, scale=-0.5),
+            "You divided the vectors by √width. They are multiplied by it.",
+            "the factor.",
+        ),
+        Mutant(
+            "no cap",
+            partial(TiedWith, head=Head(cap=lambda logits, cap: logits)),
+            "Your logits are not capped.",
+            "parallel_logits(…, cap).",
+        ),
+        Mutant(
+            "padding left",
+            partial(TiedWith, head=Head(padding=lambda vocab_size, rows: in_padding(vocab_size, rows) & False)),
+            "The padding's logits are 0, and exp(0) = 1: in the softmax padding counts as a word. −∞ belongs there.",
+            "the last columns of the last ranks.",
         ),
     ),
 )

@@ -1,48 +1,88 @@
-"""Exercise 09.1: which words a rank owns, and how many rows every rank has."""
+"""Exercise 09.1: which words a rank owns, and how many rows every rank has, padded to a multiple."""
+
+from collections.abc import Callable
 
 import torch
 
+from tplearn.checks.ch09_vocabulary.drive import every_rank
+from tplearn.checks.ch09_vocabulary.inputs import words_of
 from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.inputs import pick
+
+Words = tuple[int, int, int]
 
 
-def words_of_rank(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
+def words_of_rank(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
     """(start, stop, rows): the words [start, stop) of `rank`, and the rows of every rank, padding included."""
-    rows = -(-vocab_size // world_size)
-    return min(rank * rows, vocab_size), min((rank + 1) * rows, vocab_size), rows
+    return words_of(vocab_size, rank, world_size, multiple)
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    some = int(torch.randint(50, 200, (), generator=generator))
-    sizes = {1: (131,), 2: (11, some), 3: (11, 131), 4: (131, 9, 5, 8, some)}  # 5 on 4 ranks: the last one has no word
-    return [Case(tp, (size, rank, tp)) for tp, own in sizes.items() for size in own for rank in range(tp)]
+    """For each tp: no padding at all, one row, many; ranks without words; multiples that rank 0 alone could fill."""
+    cases = [Case(4, (size, 4, 1)) for size in (5, 2, 9)] + [Case(3, (pick(generator, 65, 99), 3, 64))]
+    for tp in (1, 2, 3, 4):
+        each, multiple = pick(generator, 20, 40), pick(generator, 3, 8)
+        cases += [Case(tp, (tp * each, tp, 1)), Case(tp, (tp * each + 1, tp, 1)), Case(tp, (tp * each - 1, tp, 1))]
+        cases += [Case(tp, (tp * multiple * 5, tp, multiple)), Case(tp, (tp * multiple * 5 + 1, tp, multiple))]
+        cases += [Case(tp, (tp * multiple * 4 + multiple + 1, tp, multiple))]
+    return cases
 
 
-def _remainder_dropped(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    rows = vocab_size // world_size
-    return rank * rows, (rank + 1) * rows, rows
+def _by_rows(rows: Callable[[int, int, int], int]) -> Callable[[int, int, int, int], Words]:
+    """Blocks of another number of rows: rows(vocab_size, world_size, multiple)."""
+
+    def answer(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+        each = rows(vocab_size, world_size, multiple)
+        return min(rank * each, vocab_size), min((rank + 1) * each, vocab_size), each
+
+    return answer
 
 
-def _last_takes_the_rest(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    rows = vocab_size // world_size
+def _up(number: int, by: int) -> int:
+    return -(-number // by) * by
+
+
+def _last_takes_the_rest(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    rows = vocab_size // world_size // multiple * multiple
     stop = vocab_size if rank == world_size - 1 else (rank + 1) * rows
     return rank * rows, stop, stop - rank * rows
 
 
-def _spread(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    rows, rest = divmod(vocab_size, world_size)
-    start = rank * rows + min(rank, rest)
-    own = rows + (rank < rest)
+def _spread(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    each, rest = divmod(vocab_size, world_size)
+    start = rank * each + min(rank, rest)
+    own = each + (rank < rest)
     return start, start + own, own
 
 
-def _padding_counted(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    rows = -(-vocab_size // world_size)
+def _spread_and_padded(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    each = -(-vocab_size // world_size)
+    return min(rank * each, vocab_size), min((rank + 1) * each, vocab_size), _up(each, multiple)
+
+
+def _padding_counted(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    rows = words_of(vocab_size, rank, world_size, multiple)[2]
     return rank * rows, (rank + 1) * rows, rows
 
 
-def _start_beyond_the_end(vocab_size: int, rank: int, world_size: int) -> tuple[int, int, int]:
-    rows = -(-vocab_size // world_size)
-    return rank * rows, min((rank + 1) * rows, vocab_size), rows
+def _start_beyond_the_end(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    _, stop, rows = words_of(vocab_size, rank, world_size, multiple)
+    return rank * rows, stop, rows
+
+
+def _own_rows(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    start, stop, _ = words_of(vocab_size, rank, world_size, multiple)
+    return start, stop, stop - start
+
+
+def _last_word(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    start, stop, rows = words_of(vocab_size, rank, world_size, multiple)
+    return start, stop - 1, rows
+
+
+def _all_rows(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
+    start, stop, rows = words_of(vocab_size, rank, world_size, multiple)
+    return start, stop, rows * world_size
 
 
 WORDS_OF_RANK = Exercise(
@@ -50,22 +90,51 @@ WORDS_OF_RANK = Exercise(
     name="words_of_rank",
     points=5,
     difficulty=1,
-    minutes=6,
+    minutes=8,
     reference=words_of_rank,
     cases=_cases,
+    observe=every_rank,
     mutants=(
         Mutant(
+            "multiple ignored",
+            _by_rows(lambda words, p, multiple: -(-words // p)),
+            "Your rows are ⌈words/p⌉, whatever multiple says. A rank's rows should be a multiple of it: round up once "
+            "more.",
+            "rows % multiple.",
+        ),
+        Mutant(
+            "the vocabulary is padded, not the rows",
+            _by_rows(lambda words, p, multiple: -(-_up(words, multiple) // p)),
+            "You padded the vocabulary to a multiple and then cut it. It is the rows of each rank that must be a "
+            "multiple: the whole vocabulary is then one of p · multiple.",
+            "rows % multiple, on 2 ranks and more.",
+        ),
+        Mutant(
             "remainder dropped",
-            _remainder_dropped,
-            "Your ranks have ⌊words/p⌋ rows each, so the last words belong to nobody. Looking one of them up gives a "
-            "vector of zeros, and it can never be the next word.",
+            _by_rows(lambda words, p, multiple: words // p // multiple * multiple),
+            "You rounded down, so the last words belong to nobody. Looking one of them up gives a vector of zeros, "
+            "and it can never be the next word.",
             "the division: it has to round up.",
+        ),
+        Mutant(
+            "words divided, rounded down",
+            _by_rows(lambda words, p, multiple: _up(words // p, multiple)),
+            "You rounded words / p down before you rounded up to the multiple. Where words do not come out even, the "
+            "last ones may belong to nobody.",
+            "the first division: it has to round up.",
+        ),
+        Mutant(
+            "always one more",
+            _by_rows(lambda words, p, multiple: (words // (p * multiple) + 1) * multiple),
+            "Your rows are right but where the words come out even: there you add a whole block of padding that "
+            "nobody needs. x // n + 1 is not ⌈x / n⌉.",
+            "words that p · multiple divides.",
         ),
         Mutant(
             "the last rank takes the rest",
             _last_takes_the_rest,
-            "Every word has an owner, but the last rank has more rows than the others. Collectives want the same shape "
-            "on every rank, and the loss would wait for the slowest. Give all ranks ⌈words/p⌉ rows and pad the last.",
+            "Every word has an owner, but the last rank has more rows than the others. Collectives want the same "
+            "shape on every rank. Give all ranks the same number of rows, rounded up, and pad the last.",
             "rows must be the same number on every rank.",
         ),
         Mutant(
@@ -77,10 +146,18 @@ WORDS_OF_RANK = Exercise(
             "start of rank r is r · rows, with one number of rows for all.",
         ),
         Mutant(
+            "words spread, rows padded",
+            _spread_and_padded,
+            "Your rows are right, but you shared the words out before you padded: every rank then has padding of its "
+            "own, in the middle of the vocabulary. Fill the ranks up one after the other; the padding comes at the "
+            "very end.",
+            "start of rank r is r · rows.",
+        ),
+        Mutant(
             "padding counted as words",
             _padding_counted,
-            "Your last ranks claim words that do not exist: stop is above vocab_size. Rows of padding would then count "
-            "as words in the softmax.",
+            "Your last ranks claim words that do not exist: stop is above vocab_size. Rows of padding would then "
+            "count as words in the softmax.",
             "stop, on the last ranks: never beyond vocab_size.",
         ),
         Mutant(
@@ -89,6 +166,25 @@ WORDS_OF_RANK = Exercise(
             "stop is right, but on a rank without words start is above it: such a rank owns minus some words, and "
             "rows − (stop − start) gives it more padding than it has rows.",
             "5 words on 4 ranks have 2 rows each: rank 3 starts and stops at 5.",
+        ),
+        Mutant(
+            "own words for rows",
+            _own_rows,
+            "start and stop are right, and rows is how many words the rank has. It is how many rows its table has, "
+            "padding included: the same on every rank.",
+            "rows on the last ranks.",
+        ),
+        Mutant(
+            "rows of all ranks",
+            _all_rows,
+            "start and stop are right, and rows is that of all ranks together. It is the number of one rank.",
+            "rows.",
+        ),
+        Mutant(
+            "the last word for the stop",
+            _last_word,
+            "Your second number is the rank's last word. It should be the one after it, as in a slice: stop.",
+            "stop: start + the number of own words.",
         ),
     ),
 )

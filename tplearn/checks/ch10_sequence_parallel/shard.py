@@ -1,66 +1,46 @@
-"""Exercise 10.1: a whole sequence in, this rank's tokens out, and the gradients of all tokens back."""
+"""Exercise 10.1: a whole sequence in, this rank's tokens out, and the gradients of all tokens back, in any group."""
 
-import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Generator, Tensor
 
-from tplearn.checks.ch10_sequence_parallel.observers import with_refusal
-from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.inputs import randn
+from tplearn.checks.ch10_sequence_parallel.drive import in_a_group
+from tplearn.checks.ch10_sequence_parallel.shard_mutants import MUTANTS
+from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.groups import members, named
+from tplearn.checks.inputs import one_each, one_of, randn
 from tplearn.parallel import scatter_to_group
+from tplearn.parallel.place import Group
 from tplearn.ranks import per_rank
 
+BATCH, HIDDEN = 12, 24  # both divide by every group, so that a cut along the wrong dim comes out even
 
-def shard_sequence(x: Tensor) -> Tensor:
-    """x: [batch, seq, hidden], the same on every rank -> [batch, seq/p, hidden], this rank's tokens."""
-    p = dist.get_world_size()
+
+def shard_sequence(x: Tensor, group: Group) -> Tensor:
+    """x: [batch, seq, hidden], the same on every rank of the group → [batch, seq/p, hidden], this rank's tokens."""
+    p = dist.get_world_size(group)
     if x.shape[1] % p:
-        raise ValueError(f"a sequence of {x.shape[1]} tokens cannot be split over {p} ranks")
-    return scatter_to_group(x, dim=1)
+        raise ValueError(f"a sequence of {x.shape[1]} tokens cannot be cut over {p} ranks")
+    return scatter_to_group(x, dim=1, group=group)
 
 
-def _cases(generator: torch.Generator) -> list[Case]:
+def _cases(generator: Generator) -> list[Case]:
+    pairs = [[0, 2], [1, 3]]
+    odd = 2 * one_of(generator, (3, 4, 5)) + 1
+    kinds = [  # tp, groups, tokens
+        *((1, None, 5), (2, None, 10), (3, None, 15), (4, None, 20)),
+        *((2, None, odd), (3, None, 2), (4, None, one_of(generator, (6, 9, 11)))),
+        *((4, pairs, 8), (4, pairs, 2 * one_of(generator, (3, 5, 7))), (4, pairs, odd)),
+    ]
     cases = []
-    for tp, sequence in ((1, 3), (2, 6), (3, 9), (4, 8), (2, 7)):
-        x = randn(generator, 2, sequence, 12)
-        upstream = [randn(generator, 2, sequence // tp, 12) for _ in range(tp)]
-        cases.append(Case(tp, (per_rank(upstream), x)))
+    for tp, groups, tokens in kinds:
+        own = members(groups, tp)
+        whole = {tuple(ranks): randn(generator, BATCH, tokens, HIDDEN) for ranks in own}
+        upstream = one_each(tp, generator, BATCH, tokens // len(own[0]), HIDDEN)
+        x = [whole[tuple(ranks)].clone() for ranks in own]
+        rest = "a sequence that does not divide" * bool(tokens % len(own[0]))
+        label = ", ".join(filter(None, (named(groups), rest)))
+        cases.append(Case(tp, (groups, per_rank(upstream), per_rank(x)), label=label))
     return cases
-
-
-def _remainder_dropped(x: Tensor) -> Tensor:
-    p = dist.get_world_size()
-    return scatter_to_group(x[:, : x.shape[1] // p * p], dim=1)
-
-
-def _uneven(x: Tensor) -> Tensor:
-    p = dist.get_world_size()
-    return shard_sequence(x) if x.shape[1] % p == 0 else x.tensor_split(p, dim=1)[dist.get_rank()].clone()
-
-
-def _sizes_not_named(x: Tensor) -> Tensor:
-    if x.shape[1] % dist.get_world_size():
-        raise ValueError("the sequence does not divide")
-    return shard_sequence(x)
-
-
-def _plain_slice(x: Tensor) -> Tensor:
-    p = dist.get_world_size()
-    if x.shape[1] % p:
-        return shard_sequence(x)
-    return x.chunk(p, dim=1)[dist.get_rank()].clone()
-
-
-def _hidden_cut(x: Tensor) -> Tensor:
-    return scatter_to_group(x, dim=-1) if x.shape[1] % dist.get_world_size() == 0 else shard_sequence(x)
-
-
-def _by_turns(x: Tensor) -> Tensor:
-    p = dist.get_world_size()
-    if x.shape[1] % p:
-        return shard_sequence(x)
-    order = torch.arange(x.shape[1]).view(-1, p).T.flatten()  # 0, p, 2p, ... first
-    return scatter_to_group(x[:, order], dim=1)
 
 
 SHARD_SEQUENCE = Exercise(
@@ -71,51 +51,7 @@ SHARD_SEQUENCE = Exercise(
     minutes=8,
     reference=shard_sequence,
     cases=_cases,
-    observe=with_refusal,
+    observe=in_a_group,
     ranks=True,
-    mutants=(
-        Mutant(
-            "a plain slice",
-            _plain_slice,
-            "Each rank has the right tokens, but the gradients stop there: a slice knows nothing of the other ranks' "
-            "tokens and returns zeros for them. What made x is a copy on every rank and needs the gradients of all "
-            "tokens: one all-gather backward.",
-            "how x becomes its part. A slice has no collective in its backward pass.",
-        ),
-        Mutant(
-            "remainder dropped",
-            _remainder_dropped,
-            "Where the sequence does not divide, you cut off its last tokens without a word. 7 tokens on 2 ranks came "
-            "back as 6: the model never sees the last one.",
-            "7 tokens on 2 ranks. Raise a ValueError that names both sizes.",
-        ),
-        Mutant(
-            "uneven shards",
-            _uneven,
-            "Where the sequence does not divide, your ranks get different numbers of tokens. Collectives take equal "
-            "shapes: the next all-gather hangs or mixes tokens up (pytorch/torchtitan#1306).",
-            "7 tokens on 2 ranks. Raise a ValueError that names both sizes.",
-        ),
-        Mutant(
-            "sizes not named",
-            _sizes_not_named,
-            "You refuse a sequence that does not divide, and do not say which sizes met. Whoever reads the message "
-            "has a long run behind them and needs the two numbers.",
-            "the text of the ValueError: it must hold the sequence length and the number of ranks.",
-        ),
-        Mutant(
-            "hidden cut",
-            _hidden_cut,
-            "You cut the hidden dimension (the last one) instead of the sequence. A norm needs all the numbers of a "
-            "token, so no rank could go on.",
-            "dim. In [batch, seq, hidden] the sequence is dim 1.",
-        ),
-        Mutant(
-            "tokens by turns",
-            _by_turns,
-            "You deal the tokens out by turns: rank r has tokens r, r + p, and so on. An all-gather puts shards one "
-            "after the other, so the sequence would come back in another order.",
-            "rank r owns the tokens from r · seq/p up to (r + 1) · seq/p.",
-        ),
-    ),
+    mutants=MUTANTS,
 )

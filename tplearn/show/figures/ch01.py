@@ -7,35 +7,50 @@ from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, LIGHT, RED, arrow, b
 
 GB = 10**9
 WEIGHTS, CACHE = "#9aa3af", "#a9d3f0"  # dark and light also in greyscale
+LEFT, FULL = 0.95, 4.75  # a bar's left edge and its length, in inches
+
+
+def draw_one_gpu() -> Figure:
+    """A 70B model in bfloat16 on one 160 GB GPU: little room is left for KV cache. On two GPUs: a question."""
+    figure = _bars((1,), 2)
+    ax, y = figure.axes[0], _height(1, 2)
+    label(ax, 0.12, y + 0.22, "TP = 2", size=11, bold=True, ha="left")
+    box(ax, LEFT, y, FULL, 0.45, "?", face="white", edge=GREY, dashed=True)
+    for x in (6.5, 7.7):
+        label(ax, x, y + 0.22, "?", size=12)
+    return figure
 
 
 def draw_memory_bars() -> Figure:
     """A 70B model in bfloat16 on 160 GB GPUs at TP 1, 2, 4, 8: as the weights shrink, the room for KV cache grows."""
+    return _bars((1, 2, 4, 8), 4)
+
+
+def _height(row: int, rows: int) -> float:
+    return 0.4 + (rows - 1 - row) * 0.65
+
+
+def _bars(sizes: tuple[int, ...], rows: int) -> Figure:
+    """One bar for each tp, in a picture with room for `rows` bars: weights, room, and how many sequences fit."""
     shape, gpu_bytes, sequence = MODELS["Llama-3.1-70B"], 160 * GB, 8192
-    figure, ax = canvas(8.4, 3.5)
-    left, full = 0.95, 4.75
-    label(ax, left, 3.22, "memory of one GPU: 160 GB", size=10.5, bold=True, ha="left")
+    figure, ax = canvas(8.4, 0.9 + 0.65 * rows)
+    top = _height(0, rows) + 0.87
+    label(ax, LEFT, top, "memory of one GPU: 160 GB", size=10.5, bold=True, ha="left")
     for x, text in ((6.5, "8K sequences\nper group"), (7.7, "per GPU")):
-        label(ax, x, 3.22, text, size=10, bold=True)
-    for row, tp in enumerate((1, 2, 4, 8)):
-        y = 2.35 - row * 0.65
+        label(ax, x, top, text, size=10, bold=True)
+    for row, tp in enumerate(sizes):
+        y = _height(row, rows)
         weights = weight_bytes_per_rank(shape, tp)
-        cut = full * weights / gpu_bytes
+        cut = FULL * weights / gpu_bytes
         label(ax, 0.12, y + 0.22, f"TP = {tp}", size=11, bold=True, ha="left")
-        box(ax, left, y, cut, 0.45, f"{'weights ' if cut > 1.1 else ''}{weights / GB:.0f}", face=WEIGHTS)
-        room = full - cut
-        box(ax, left + cut, y, room, 0.45, f"{'KV cache ' if room > 1.1 else ''}{160 - weights / GB:.0f}", face=CACHE)
+        box(ax, LEFT, y, cut, 0.45, f"{'weights ' if cut > 1.1 else ''}{weights / GB:.0f}", face=WEIGHTS)
+        room = FULL - cut
+        box(ax, LEFT + cut, y, room, 0.45, f"{'KV cache ' if room > 1.1 else ''}{160 - weights / GB:.0f}", face=CACHE)
         fits = max_sequences(shape, tp, sequence, gpu_bytes)
         label(ax, 6.5, y + 0.22, str(fits), size=12)
         label(ax, 7.7, y + 0.22, f"{fits / tp:.0f}", size=12, bold=True)
-    label(
-        ax,
-        left,
-        0.15,
-        "Numbers in GB. Left: weights of Llama-3.1-70B. Right: room for KV cache.",
-        ha="left",
-        colour=GREY,
-    )
+    note = "Numbers in GB. Left: weights of Llama-3.1-70B. Right: room for KV cache."
+    label(ax, LEFT, 0.15, note, ha="left", colour=GREY)
     return figure
 
 

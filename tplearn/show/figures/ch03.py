@@ -6,12 +6,31 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import silu
 
-from tplearn.show.style import GREEN, HIGHLIGHT, RED, arrow, box, canvas, label, legend_of_ranks
+from tplearn.show.style import GREEN, GREY, HIGHLIGHT, RED, arrow, box, canvas, label, legend_of_ranks
 from tplearn.simulated import Ledger, all_reduce, split
 
 TOKENS, HIDDEN, FFN = 4, 8, 16
 PLANS = ("inside the cut", "outside: sum, then activate", "before the sum")
 WEIGHTS = ("separate", "fused, each cut", "fused, cut as one block")
+
+
+def draw_where_to_talk() -> Figure:
+    """An MLP on one GPU, and the same on two ranks: how to cut up and down, and where must the ranks talk?"""
+    figure, ax = canvas(10, 3.5)
+    steps = (("x", 0.3, 0.8), ("up", 2.0, 1.5), ("gelu", 4.5, 1.1), ("down", 6.4, 1.5), ("y", 8.95, 0.8))
+    label(ax, 0.3, 3.25, "one GPU", size=10.5, bold=True, ha="left")
+    label(ax, 0.3, 2.0, "two ranks", size=10.5, bold=True, ha="left")
+    legend_of_ranks(ax, 1.6, 1.9, range(2))
+    for middle, rank in ((2.72, None), (1.35, 0), (0.55, 1)):
+        for name, left, width in steps:
+            text = name if rank is None or name in ("x", "gelu", "y") else f"half of {name}"
+            box(ax, left, middle - 0.28, width, 0.56, text, rank=rank, size=9.5)
+        for start, end in ((1.1, 2.0), (3.5, 4.5), (5.6, 6.4), (7.9, 8.95)):
+            arrow(ax, (start, middle), (end, middle))
+    for left in (3.65, 8.05):
+        box(ax, left, 0.2, 0.7, 1.5, face="white", edge=GREY, dashed=True, rounded=True)
+        label(ax, left + 0.35, 0.95, "talk?", size=10, bold=True, backed=True)
+    return figure
 
 
 def draw_data_flow() -> Figure:
@@ -22,7 +41,7 @@ def draw_data_flow() -> Figure:
 
 
 def draw_activation_outside() -> Figure:
-    """Row first on 2 ranks: the hidden layer arrives in parts, and must be summed before the activation: two sums."""
+    """Row first on 2 ranks: the inner layer arrives as partials, to be summed before the activation: two sums."""
     figure = Figure(facecolor="white")
     paint_data_flow(figure, activation=PLANS[1], weights=WEIGHTS[0], tp=2)
     return figure
@@ -71,19 +90,19 @@ def run_plan(activation: str, weights: str, tp: int) -> tuple[float, Ledger]:
             shards = split(torch.cat([gate, up]), tp, dim=0)
         else:
             shards = [torch.cat(pair) for pair in zip(split(gate, tp, 0), split(up, tp, 0), strict=True)]
-        pieces = [_swiglu(x @ shard.T) for shard in shards]
+        h_shards = [_swiglu(x @ shard.T) for shard in shards]
     else:  # the first weight is cut by its inputs: fused or not makes no difference
-        parts = zip(split(x, tp, 1), split(torch.cat([gate, up]), tp, 1), strict=True)
-        hidden = [x_shard @ weight.T for x_shard, weight in parts]
-        hidden = all_reduce(hidden, ledger=ledger) if activation == PLANS[1] else hidden
-        pieces = [split(_swiglu(h), tp, 1)[rank] for rank, h in enumerate(hidden)]
-    result = all_reduce([h @ d.T for h, d in zip(pieces, split(down, tp, 1), strict=True)], ledger=ledger)
+        shards = split(torch.cat([gate, up]), tp, 1)
+        inner = [x_shard @ shard.T for x_shard, shard in zip(split(x, tp, 1), shards, strict=True)]  # partials
+        inner = all_reduce(inner, ledger=ledger) if activation == PLANS[1] else inner
+        h_shards = [split(_swiglu(h), tp, 1)[rank] for rank, h in enumerate(inner)]
+    result = all_reduce([h @ d.T for h, d in zip(h_shards, split(down, tp, 1), strict=True)], ledger=ledger)
     return float((result[0] - (silu(x @ gate.T) * (x @ up.T)) @ down.T).abs().max()), ledger
 
 
-def _swiglu(hidden: Tensor) -> Tensor:
+def _swiglu(inner: Tensor) -> Tensor:
     """silu(first half of the columns) · second half."""
-    gate, up = hidden.chunk(2, dim=-1)
+    gate, up = inner.chunk(2, dim=-1)
     return silu(gate) * up
 
 
@@ -100,7 +119,7 @@ def paint_data_flow(figure: Figure, *, activation: str, weights: str, tp: int) -
         "act": (
             4.3,
             1.5,
-            "silu(gate)·up\n" + ("on a piece" if inside else "on the whole" if summed_first else "on a PART"),
+            "silu(gate)·up\n" + ("on a shard" if inside else "on the whole" if summed_first else "on a PARTIAL"),
         ),
         "down": (6.1, 1.4, "down:\ninputs cut"),
         "y": (8.75, 1.05, "y: all"),
@@ -135,12 +154,16 @@ def _say(ax: Axes, activation: str, weights: str, error: float, ledger: Ledger) 
         why = (
             "Half of the ranks hold gate rows only, the others up rows only: every pair is torn apart."
             if not right
-            else ("Pieces are finished numbers, so the activation may run inside the cut.")
+            else ("A shard's numbers are finished, so the activation may run inside the cut.")
         )
     elif activation == PLANS[1]:
-        why = "Cut by inputs, the hidden layer arrives in parts. They must be summed before they are bent."
+        why = "Cut by inputs, the inner layer arrives as partials. They must be summed before the activation."
     else:
-        why = "A part is a summand. silu(a) + silu(b) is not silu(a + b)." if not right else "One rank: a part is all."
+        why = (
+            "silu(a) + silu(b) is not silu(a + b): partials are summed first."
+            if not right
+            else "One rank: nothing to sum."
+        )
     box(ax, 0.2, 0.15, 9.6, 1.2, face="#ffffff", edge=GREEN if right else RED, rounded=True, line=2)
     label(ax, 0.45, 1.07, verdict, size=11, bold=True, ha="left", colour=GREEN if right else RED)
     label(ax, 0.45, 0.74, bill, ha="left")

@@ -1,9 +1,8 @@
-"""Chapter 10's pictures: an all-reduce pulled apart, what each rank holds, and the memory that is saved."""
+"""Chapter 10's pictures: what tensor parallelism leaves uncut, an all-reduce pulled apart, the memory that is saved."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, RED, arrow, box, canvas, label
+from tplearn.show.style import GREEN, HIGHLIGHT, INK, RED, arrow, box, canvas, label
 from tplearn.show.widgets import activation_memory
 from tplearn.show.widgets.activation_memory import CUT, UNCUT
 
@@ -12,7 +11,7 @@ TALK = ("all-reduce", "reduce-scatter", "all-gather")
 
 
 def draw_open_all_reduce() -> Figure:
-    """An all-reduce pulled apart: what stands behind it moves into the middle, between its two halves."""
+    """An all-reduce pulled apart: what stands after it moves into the middle, between its two halves."""
     figure, ax = canvas(9.8, 3.6)
     every, own = "dropout, add, norm: all tokens", "dropout, add, norm: own tokens"
     rows = (
@@ -38,47 +37,28 @@ def draw_open_all_reduce() -> Figure:
     return figure
 
 
-def draw_regions() -> Figure:
-    """Two ranks. Left, tensor parallel: both hold all tokens outside the MLP. Right: each rank holds its own half."""
-    figure, ax = canvas(10.0, 4.1)
-    for left, title, cut in ((0.2, "tensor parallel", False), (5.2, "tensor + sequence parallel", True)):
-        label(ax, left, 3.88, title, size=12, bold=True, ha="left")
-        for x, text in ((0.95, "norm"), (2.45, "MLP, cut"), (3.95, "dropout")):
-            label(ax, left + x, 3.5, text, size=10, bold=True)
-        for rank in range(2):
-            y = 2.05 - rank * 1.35
-            label(ax, left, y + 0.5, f"rank\n{rank}", size=9.5, ha="left")
-            for x in (0.6, 3.6):
-                _tokens(ax, left + x, y, rank, cut)
-            box(ax, left + 2.2, y, 0.5, 1.0, rank=rank)
-            if not cut:
-                arrow(ax, (left + 1.33, y + 0.5), (left + 2.17, y + 0.5))
-        for x, talk in ((1.45, "all-gather"), (2.85, "reduce-scatter")) if cut else ((2.85, "all-reduce"),):
-            box(ax, left + x, 0.6, 0.6, 2.55, face=HIGHLIGHT, rounded=True)
-            ax.text(
-                left + x + 0.3,
-                1.87,
-                talk,
-                rotation=90,
-                ha="center",
-                va="center",
-                fontsize=10,
-                fontweight="bold",
-                color=INK,
-                zorder=6,
-            )
-    label(ax, 0.2, 0.25, "✗ outside the MLP every token twice", size=10.5, ha="left", colour=RED)
-    label(ax, 5.2, 0.25, "✓ every token once, and the same bytes on the wire", size=10.5, ha="left", colour=GREEN)
+def draw_uncut_regions() -> Figure:
+    """Two ranks with tensor parallelism: the MLP is cut, but norm and dropout hold the same numbers on both ranks."""
+    figure, ax = canvas(8.6, 3.75)
+    for x, text in ((1.55, "norm"), (3.85, "MLP, cut"), (6.75, "dropout")):
+        label(ax, x, 3.5, text, size=11, bold=True)
+    for rank in range(2):
+        y = 2.05 - rank * 1.35
+        label(ax, 0.2, y + 0.5, f"rank {rank}", size=10.5, ha="left")
+        for x in (1.05, 6.25):
+            box(ax, x, y, 1.0, 1.0, "all of it", face=UNCUT, size=10)
+        box(ax, 3.5, y, 0.7, 1.0, "half", rank=rank, size=10)
+        arrow(ax, (2.1, y + 0.5), (3.45, y + 0.5))
+        arrow(ax, (4.25, y + 0.5), (4.75, y + 0.5))
+        arrow(ax, (5.6, y + 0.5), (6.2, y + 0.5))
+    box(ax, 4.8, 0.6, 0.75, 2.55, face=HIGHLIGHT, rounded=True)
+    ax.text(
+        5.175, 1.87, "all-reduce", rotation=90, ha="center", va="center", fontsize=10.5, fontweight="bold", zorder=6
+    )
+    for x in (1.55, 6.75):
+        label(ax, x, 0.3, "✗ twice the same", size=10.5, colour=RED)
+    label(ax, 3.85, 0.3, "✓ once", size=10.5, colour=GREEN)
     return figure
-
-
-def _tokens(ax: Axes, x: float, y: float, rank: int, cut: bool) -> None:
-    """Four tokens, top to bottom; with `cut` only those of the rank are there."""
-    for token in range(4):
-        owner = token // 2
-        here = not cut or owner == rank
-        style = {"rank": owner} if here else {"face": "white", "edge": GREY, "dashed": True, "line": 0.7}
-        box(ax, x, y + 0.75 - token * 0.25, 0.7, 0.25, **style)
 
 
 def draw_wrong_dim() -> Figure:

@@ -1,6 +1,6 @@
 """Figures of chapter 11: the block with the state of every tensor on its arrows, and the ledger of a whole model.
 
-R: the same on every rank. S(1): own tokens. S(2): own columns or heads. P: a summand.
+R: the same on every rank. S(1): own tokens. S(2): own columns or heads. P: a partial.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from tplearn.parallel.heads import head_range
 from tplearn.planning import MODELS, ModelShape
 from tplearn.show.style import GREY, HIGHLIGHT, INK, RED, box, canvas, label
-from tplearn.simulated.sizes import require_divisible
+from tplearn.sizes import require_divisible
 
 MIB = 2**20
 LEFT, STEP, WIDE, HIGH = 1.35, 1.4, 0.82, 0.62  # a box every STEP inches
-BRANCH, LAST, OUT = 0.45, 0.5, 0.62  # where the residual leaves; width of the last box; length of the arrow behind it
+BRANCH, LAST, OUT = 0.45, 0.5, 0.62  # where the residual leaves; width of the last box; length of the arrow after it
 ROWS = (3.1, 0.95)
 COLLECTIVES = {False: ("f", "all-reduce"), True: ("all-gather", "reduce-\nscatter")}
 PER_LAYER = {False: "2 + 2 all-reduces", True: "4 + 4: all-gathers and reduce-scatters"}
@@ -34,8 +34,16 @@ class Half:
     left: int
 
 
-def draw_states() -> Figure:
+def draw_letters() -> Figure:
     """A Llama block on 8 ranks with tensor parallelism: R, S or P on each arrow, and the shape that one rank holds."""
+    figure, ax = canvas(11.1, 4.6)
+    label(ax, 0.15, 4.37, "Llama-3.1-8B, 8,192 tokens, tp = 8", ha="left", bold=True, size=11)
+    _block(ax, MODELS["Llama-3.1-8B"], 8192, 8, sp=False, rows=(2.75, 0.6))
+    return figure
+
+
+def draw_states() -> Figure:
+    """The same block, and the bytes that each collective makes a rank send, forward and backward."""
     figure = Figure(facecolor="white")
     paint_block(figure, model="Llama-3.1-8B", tokens=8192, tp=8, way="TP")
     return figure
@@ -55,17 +63,14 @@ def paint_block(figure: Figure, *, model: str, tokens: int, tp: int, way: str) -
     head = f"{model}, {tokens:,} tokens, tp = {tp}, {way}"
     label(ax, 0.15, 4.72, head, ha="left", bold=True, size=11)
     try:
-        halves = _halves(shape, tp)
-        require_divisible("tokens", tokens, tp if sp else 1)
+        own = _block(ax, shape, tokens, tp, sp)
     except ValueError as error:
         label(ax, 0.15, 3.6, f"refused ✗  {error}", ha="left", colour=RED)
         return f"{head}: refused. {error}."
     wire = 2 * (tp - 1) / tp * tokens * shape.hidden_size * 2  # 16-bit numbers; an all-reduce, or both of its halves
-    own = tokens // tp if sp else tokens
-    segments: list[tuple[tuple[float, float], tuple[float, float]]] = []
-    for y, half in zip(ROWS, halves, strict=True):
-        _half(ax, y, half, (tokens, own, shape.hidden_size), sp, wire, segments)
-    _arrows(ax, segments)
+    for y in ROWS:
+        for place, text in ((1, "" if sp else "backward: "), (5, "")):
+            label(ax, LEFT + place * STEP + WIDE / 2, y - 0.42, text + _size(wire / (1 + sp)), size=9)
     each = f"each all-gather and reduce-scatter {_size(wire / 2)}" if sp else f"each all-reduce {_size(wire)}"
     total = f"a rank sends {_size(4 * wire)} for this layer: {PER_LAYER[sp]}, forward + backward"
     label(ax, 0.15, 0.2, f"16-bit numbers; {total}", ha="left", bold=True)
@@ -73,6 +78,18 @@ def paint_block(figure: Figure, *, model: str, tokens: int, tp: int, way: str) -
     return (
         f"{head}. Between the cuts: {state}, [{own:,}, {shape.hidden_size:,}]. {total[0].upper()}{total[1:]}; {each}."
     )
+
+
+def _block(ax: Axes, shape: ModelShape, tokens: int, tp: int, sp: bool, rows: tuple[float, float] = ROWS) -> int:
+    """Both halves; returns the tokens of a rank between the cuts. Raises ValueError for sizes that do not divide."""
+    halves = _halves(shape, tp)
+    require_divisible("tokens", tokens, tp if sp else 1)
+    own = tokens // tp if sp else tokens
+    segments: list[tuple[tuple[float, float], tuple[float, float]]] = []
+    for y, half in zip(rows, halves, strict=True):
+        _half(ax, y, half, (tokens, own, shape.hidden_size), sp, segments)
+    _arrows(ax, segments)
+    return own
 
 
 def _halves(shape: ModelShape, tp: int) -> tuple[Half, Half]:
@@ -87,13 +104,13 @@ def _halves(shape: ModelShape, tp: int) -> tuple[Half, Half]:
     )
 
 
-def _half(ax: Axes, y: float, half: Half, sizes: tuple[int, int, int], sp: bool, wire: float, segments: list) -> None:
+def _half(ax: Axes, y: float, half: Half, sizes: tuple[int, int, int], sp: bool, segments: list) -> None:
     """One row: norm, f, column cut, inside, row cut, g, plus; `segments` takes its arrows."""
     tokens, own, hidden = sizes
     between = "S(1)" if sp else "R"
     enter, leave = COLLECTIVES[sp]
     names = ("norm", enter, half.column, half.inside, half.row, leave, "+")
-    # the state and the shape on the arrow in front of each box, and behind the last
+    # the state and the shape on the arrow in front of each box, and after the last
     arrows = [
         (between, own, hidden),
         (between, own, hidden),
@@ -113,19 +130,17 @@ def _half(ax: Axes, y: float, half: Half, sizes: tuple[int, int, int], sp: bool,
         box(ax, LEFT + place * STEP, y, width, HIGH, name, face=face, size=9.5, **edge)
     ends = [LEFT + place * STEP for place in range(7)] + [LEFT + 6 * STEP + LAST + OUT]
     starts = [BRANCH, *(LEFT + place * STEP + WIDE for place in range(6)), LEFT + 6 * STEP + LAST]
-    behind = ("x", "norm", "enter", "column", "inside", "row", "leave", "plus")
-    for name, (state, rows, columns), start, stop in zip(behind, arrows, starts, ends, strict=True):
+    after = ("x", "norm", "enter", "column", "inside", "row", "leave", "plus")
+    for name, (state, rows, columns), start, stop in zip(after, arrows, starts, ends, strict=True):
         segments.append(((start, y + HIGH / 2), (stop, y + HIGH / 2)))
         middle = (start + stop) / 2
         label(ax, middle, y + HIGH / 2 + 0.2, state, bold=True, size=11, colour=RED if state == "P" else INK)
-        if name not in ("norm", "plus"):  # behind these nothing new
+        if name not in ("norm", "plus"):  # after these nothing new
             label(ax, middle, y - 0.15, f"{rows}×{columns}", size=9, colour=GREY)
     plus, top = LEFT + 6 * STEP + LAST / 2, y + HIGH + 0.3
     segments.append(((BRANCH - 0.3, y + HIGH / 2), (BRANCH, y + HIGH / 2)))
     segments += [((BRANCH, y + HIGH / 2), (BRANCH, top)), ((BRANCH, top), (plus, top)), ((plus, top), (plus, y + HIGH))]
     label(ax, (BRANCH + plus) / 2, top + 0.14, f"residual: {between}", size=9.5)
-    for place, text in ((1, "" if sp else "backward: "), (5, "")):
-        label(ax, LEFT + place * STEP + WIDE / 2, y - 0.42, text + _size(wire / (1 + sp)), size=9)
 
 
 def _size(count: float) -> str:

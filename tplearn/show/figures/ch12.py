@@ -25,35 +25,28 @@ WORDS, SHOWN = 1500, 260  # of a made-up vocabulary; dots drawn
 
 def draw_byte_map() -> Figure:
     """The bytes of a layer's tensors, in the order of the file, and which of four ranks reads them."""
-    figure, ax = canvas(10, 5.0)
+    figure, ax = canvas(10, 4.4)
     left, wide, high = 2.1, 5.6, 0.34
-    label(ax, left, 4.75, "first byte of the tensor", ha="left", colour=GREY)
-    label(ax, left + wide, 4.75, "last byte", ha="right", colour=GREY)
+    label(ax, left, 4.15, "first byte of the tensor", ha="left", colour=GREY)
+    label(ax, left + wide, 4.15, "last byte", ha="right", colour=GREY)
     strips = (
-        ("embed_tokens", "rows: a run of words each", 1, 4),
-        ("q_proj", "rows: two heads each", 1, 4),
-        ("k_proj, v_proj", "rows: one KV head each", 1, 4),
-        ("k_proj, v_proj on 8 ranks", "each KV head is read twice", 1, 8),
-        ("gate_proj, up_proj", "rows, equal runs", 1, 4),
-        ("o_proj, down_proj", "columns: a bit of every row", 12, 4),
+        ("embed_tokens", "rows: a run of words each", 1),
+        ("q_proj", "rows: two heads each", 1),
+        ("k_proj, v_proj", "rows: one KV head each", 1),
+        ("gate_proj, up_proj", "rows, equal runs", 1),
+        ("o_proj, down_proj", "columns: a bit of every row", 12),
     )
-    for n, (name, note, rows, ranks) in enumerate(strips):
-        y = 4.2 - 0.6 * n
-        label(ax, left - 0.12, y + high / 2, name.replace(" on 8 ranks", "\non 8 ranks"), ha="right")
+    for n, (name, note, rows) in enumerate(strips):
+        y = 3.6 - 0.6 * n
+        label(ax, left - 0.12, y + high / 2, name, ha="right")
         label(ax, left + wide + 0.15, y + high / 2, note, ha="left", size=9.5)
-        if ranks == 8:
-            for rank in range(8):
-                half = high / 2
-                box(ax, left + wide / 4 * (rank // 2), y + half * (1 - rank % 2), wide / 4, half, rank=rank, line=0.6)
-            continue
-        for row in range(rows):
-            for rank in range(ranks):
-                part = wide / rows / ranks
-                box(ax, left + (row * ranks + rank) * part, y, part, high, rank=rank, line=1.1 if rows == 1 else 0.3)
+        run = wide / rows / 4
+        for place in range(rows * 4):
+            box(ax, left + place * run, y, run, high, rank=place % 4, line=1.1 if rows == 1 else 0.3)
     box(ax, left, 0.62, wide, high, "all ranks", face="#ffffff")
     label(ax, left - 0.12, 0.62 + high / 2, "norms", ha="right")
     label(ax, left + wide + 0.15, 0.62 + high / 2, "whole, on every rank", ha="left", size=9.5)
-    legend_of_ranks(ax, left, 0.16, range(8), step=0.98)
+    legend_of_ranks(ax, left, 0.16, range(4), step=0.98)
     return figure
 
 

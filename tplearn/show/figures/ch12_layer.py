@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tplearn.parallel import head_range, vocab_range
 from tplearn.planning.models import MODELS, ModelShape
 from tplearn.show.style import RED, box, canvas, label
-from tplearn.simulated.sizes import require_divisible, require_rank
+from tplearn.sizes import require_divisible, require_rank
 
 BYTES = 2  # bfloat16
 TOP, HIGH, WIDE, STEP = 3.55, 1.45, 1.05, 1.38

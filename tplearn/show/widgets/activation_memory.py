@@ -6,7 +6,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from tplearn.show.style import GREY, INK, box, canvas, label
-from tplearn.simulated.sizes import require_divisible
+from tplearn.sizes import require_divisible
 
 UNCUT, CUT = "#9aa3af", "#a9d3f0"  # dark and light also in greyscale
 AGAIN, KEPT = "gathered again", "kept whole"

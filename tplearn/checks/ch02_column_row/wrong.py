@@ -1,0 +1,23 @@
+"""What the mutants of chapter 02 share."""
+
+from torch import Tensor
+
+
+def pieces(xs: list[Tensor], weight_shards: list[Tensor], bias_shards: list[Tensor]) -> list[Tensor]:
+    """Cut by outputs: what each rank has finished. xs[r]: [..., in] → p of [..., out/p]."""
+    return [x @ weight.T + bias for x, weight, bias in zip(xs, weight_shards, bias_shards, strict=True)]
+
+
+def products(x_shards: list[Tensor], weight_shards: list[Tensor]) -> list[Tensor]:
+    """Cut by inputs: each rank's partial. x_shards[r]: [..., in_r] → p of [..., out]."""
+    return [x @ weight.T for x, weight in zip(x_shards, weight_shards, strict=True)]
+
+
+NO_WIRE = (
+    "The numbers are right, and no collective ran: you read the other ranks' tensors from the list. Here that works; "
+    "on four GPUs rank 0 cannot read rank 1's memory. What crosses between ranks must go through a collective."
+)
+RANK_0_X = (
+    "The numbers are right and the gradient is not: every rank read rank 0's copy of x. Each rank has a copy of its "
+    "own, xs[rank], and the gradient must reach that one."
+)

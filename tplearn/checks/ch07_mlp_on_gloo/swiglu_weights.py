@@ -1,0 +1,63 @@
+"""Mutants of exercise 07.4: first values drawn, cut or put together in another way."""
+
+from functools import partial
+
+from tplearn.checks.ch07_mlp_on_gloo import draws, mlp
+from tplearn.checks.ch07_mlp_on_gloo.mlp import SwiGLU
+from tplearn.checks.exercise import Mutant
+
+WEIGHTS = (
+    Mutant(
+        "fused weight cut as one block",
+        partial(SwiGLU, weights=mlp.one_block),
+        "You put gate and up together and then cut, as one block. The first ranks have nothing but gate, the last "
+        "ones nothing but up, and each multiplies rows that do not belong together.",
+        "the order: each of the two is cut, then the two shards are put one above the other.",
+    ),
+    Mutant(
+        "up above gate",
+        partial(SwiGLU, weights=mlp.up_first),
+        "Your fused weight has up's rows above gate's. Here gate comes first, as in vLLM's gate_up_proj.",
+        "the order of the two in torch.cat.",
+    ),
+    Mutant(
+        "rows of gate and up in turn",
+        partial(SwiGLU, weights=mlp.interleaved),
+        "Your fused weight has a row of gate, a row of up, and so on. Here all rows of gate come first.",
+        "torch.cat([gate, up]).",
+    ),
+    Mutant(
+        "drawn without biases",
+        partial(SwiGLU, weights=mlp.no_biases),
+        "gate is right, up and down are not: they are what comes when the layers are drawn with bias=False. The dense "
+        "layers draw their biases too, and every draw moves the random state on.",
+        "nn.Linear(hidden, ffn), with its bias: keep the weight, drop the bias, but draw both.",
+    ),
+    Mutant(
+        "one draw for gate and up",
+        partial(SwiGLU, weights=mlp.one_draw),
+        "gate is right, up is not: it is the lower half of one nn.Linear(hidden, 2 · ffn). Two layers are due, and "
+        "gate's bias is drawn before up.",
+        "the three calls of nn.Linear.",
+    ),
+    Mutant(
+        "down drawn second",
+        partial(SwiGLU, weights=mlp.down_second),
+        "You drew gate, down, up: w1, w2, w3, in the order of the original Llama's names. Here the order is gate, up, "
+        "down.",
+        "the order of the draws.",
+    ),
+    Mutant(
+        "gate for up",
+        partial(SwiGLU, weights=mlp.same_draw),
+        "up has gate's numbers. It is a layer of its own, drawn after gate.",
+        "the second call of init_shard.",
+    ),
+    Mutant(
+        "same-seed shards",
+        partial(SwiGLU, weights=partial(mlp.fused, draw=draws.same_seed)),
+        "Every rank drew its shards from the state that all ranks share, so all hold the same rows of gate and up. "
+        "They compute the same partial and get the same gradient, for ever: the MLP is ffn/p wide.",
+        "the first values: each rank's slices of three dense layers, drawn one after the other.",
+    ),
+)

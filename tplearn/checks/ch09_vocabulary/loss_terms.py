@@ -1,0 +1,52 @@
+"""Mutants of exercise 09.4: terms of the loss, where all that crosses the ranks is right."""
+
+from tplearn.checks.ch09_vocabulary import cross_entropy as step
+from tplearn.checks.ch09_vocabulary.cross_entropy import Loss
+from tplearn.checks.exercise import Mutant
+
+TERMS = (
+    Mutant(
+        "z-loss of the shifted sum",
+        Loss(finish=lambda at: (at.entropy + at.z_weight * at.log_total.square()).mean()),
+        "Your z-loss squares the logarithm of Σ exp(z − m). In the cross-entropy m cancels; in log Z it does not: log "
+        "Z = m + log Σ exp(z − m).",
+        "what is squared: m is missing.",
+    ),
+    Mutant(
+        "z-loss not squared",
+        Loss(finish=lambda at: (at.entropy + at.z_weight * at.log_z).mean()),
+        "You added z_weight · log Z. It is the square of log Z.",
+        "the z-loss.",
+    ),
+    Mutant(
+        "square of the mean",
+        Loss(finish=lambda at: at.entropy.mean() + at.z_weight * at.log_z.mean().square()),
+        "You squared the mean of log Z. The mean is taken last, over the squares.",
+        "the order of square and mean.",
+    ),
+    Mutant(
+        "no z-loss",
+        Loss(finish=lambda at: at.entropy.mean()),
+        "Your loss is the cross-entropy alone: z_weight · log² Z is missing.",
+        "z_weight.",
+    ),
+    Mutant(
+        "maximum on one side only",
+        Loss(finish=step.unshifted_target),
+        "You subtracted the maximum in the exponentials, and the target's logit is as it was: the loss is off by the "
+        "maximum. Subtract it from both, or add it again to the logarithm.",
+        "the two terms of the loss: both with m, or both without.",
+    ),
+    Mutant(
+        "sum over the tokens",
+        Loss(finish=lambda at: step.finish(at) * len(at.log_total)),
+        "Your loss is the sum over the tokens. The mean is due.",
+        "the end: mean().",
+    ),
+    Mutant(
+        "divided by tp",
+        Loss(finish=lambda at: step.finish(at) / step.dist.get_world_size()),
+        "Your loss is the right one divided by tp. Every rank has the whole loss: there is nothing left to average.",
+        "the end.",
+    ),
+)

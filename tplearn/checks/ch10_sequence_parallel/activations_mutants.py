@@ -1,0 +1,190 @@
+"""Wrong answers to exercise 10.5: what is cut, what is kept, what a mask weighs, and what cannot be cut."""
+
+from tplearn.checks.exercise import mutants_of
+
+NORMS, INPUTS = 2, 2  # values of [s, b, h] that lie between the cuts: two norms' inputs, the inputs of QKV and MLP
+INSIDE = 12  # Q, K, V, the projection's input; GeLU's input and output, four times as wide
+MASKS = 2  # dropout masks: one byte each, whatever the values are
+
+
+def _count(
+    sequence: int,
+    batch: int,
+    hidden: int,
+    tp: int,
+    sequence_parallel: bool,
+    gather_again: bool,
+    bytes_per_value: int,
+    wrong: str,
+) -> float:
+    """Bytes of a layer on a rank, with one thing `wrong`."""
+    refuses = sequence_parallel or wrong == "refused without need"
+    if refuses and sequence % tp and wrong != "nothing refused":
+        raise ValueError(f"{sequence} {tp}")
+    size, v = sequence * batch * hidden, 2 if wrong == "16 bits always" else bytes_per_value
+    if wrong == "34 over t" and sequence_parallel:
+        return size * 34 / tp
+    if wrong == "4 + 30 over t" and sequence_parallel:
+        return size * (4 + 30 / tp)
+    if wrong == "numbers of the paper":
+        return size * (34 / tp if sequence_parallel else 10 + 24 / tp)
+    masks = {"masks as values": MASKS * v, "one mask": 1, "masks forgotten": 0, "masks of a bit": MASKS / 8}
+    norms = 0 if wrong == "norm inputs forgotten" else NORMS
+    inputs = 0 if wrong == "inputs of the products forgotten" else INPUTS
+    less = {"GeLU counted once": 4, "GeLU as wide as x": 6, "Q, K and V counted once": 2, "projection forgotten": 1}
+    inside = INSIDE - less.get(wrong, 0)
+    if wrong == "the sequence cut twice" and sequence_parallel:
+        return size / tp * (norms * v + MASKS + inputs * v * (1 if gather_again else tp) + inside * v / tp)
+    tokens = tp if wrong == "tp cuts all" or (sequence_parallel and wrong != "sequence parallel ignored") else 1
+    again = wrong == "gathered inputs cut" or (gather_again and wrong != "gathered inputs kept")
+    again = not gather_again if wrong == "gathered the other way" else again
+    gathered = tokens if again or wrong == "tp cuts all" else 1
+    if wrong == "gathered again without a sequence cut" and gather_again:
+        gathered = tp
+    if wrong == "gathered inputs once more" and sequence_parallel and not gather_again:
+        inputs = inputs + inputs / tp
+    of_masks = size * masks.get(wrong, MASKS) / (1 if wrong == "masks not cut" else tokens)
+    within = 1 if wrong == "nothing cut inside" else tp
+    return size * norms * v / tokens + of_masks + size * inputs * v / gathered + size * inside * v / within
+
+
+MUTANTS = mutants_of(
+    _count,
+    (
+        "tp cuts all",
+        "You divided everything by tp, with sequence parallelism or without. Tensor parallelism alone cuts what lies "
+        "between a column and a row cut; norms, dropouts and the inputs of QKV and MLP stay whole.",
+        "sequence_parallel = False: two groups of tensors, and only one is divided.",
+    ),
+    (
+        "sequence parallel ignored",
+        "Your answer is that of tensor parallelism, also where sequence_parallel is True. There norms and dropouts "
+        "see own tokens only, and what they keep is divided by tp.",
+        "sequence_parallel = True.",
+    ),
+    (
+        "gathered inputs kept",
+        "You let every rank keep the gathered inputs of QKV and MLP also where they are gathered again in the "
+        "backward pass: then it keeps own tokens of them.",
+        "gather_again = True: the inputs of QKV and MLP count as shards.",
+    ),
+    (
+        "gathered inputs cut",
+        "You divided the inputs of QKV and MLP by tp although they stay in memory as they were gathered: a matmul "
+        "keeps its input, and that is all tokens. Only with gather_again is it own tokens.",
+        "sequence_parallel = True, gather_again = False: two tensors of all tokens.",
+    ),
+    (
+        "gathered inputs once more",
+        "You counted the inputs of QKV and MLP twice where they are gathered: own tokens, and all tokens. The norm's "
+        "output is not kept beside the gathered tensor.",
+        "sequence_parallel = True, gather_again = False: two tensors of all tokens, no shards of them.",
+    ),
+    (
+        "gathered again without a sequence cut",
+        "Without sequence parallelism nothing is gathered: the inputs of QKV and MLP are whole on every rank, and "
+        "gather_again has nothing to do.",
+        "sequence_parallel = False.",
+    ),
+    (
+        "34 over t",
+        "That is 34/t times sbh, whatever the values are and whatever is kept. 34 is right for values of 2 bytes and "
+        "inputs that are gathered again.",
+        "bytes_per_value, and gather_again.",
+    ),
+    (
+        "4 + 30 over t",
+        "With sequence parallelism your answer is 4 + 30/t times sbh, whatever the values are and whatever is kept. "
+        "That is right for values of 2 bytes and gathered inputs that stay in memory.",
+        "bytes_per_value, and gather_again.",
+    ),
+    (
+        "numbers of the paper",
+        "Your answer is 10 + 24/t, or 34/t, times sbh. These are the numbers for values of 2 bytes, and 34/t is right "
+        "where the inputs of QKV and MLP are gathered again.",
+        "bytes_per_value, and gather_again.",
+    ),
+    (
+        "gathered the other way",
+        "You exchanged the two ways to treat gathered inputs. With gather_again a rank keeps own tokens of them; "
+        "without, all tokens.",
+        "sequence_parallel = True: the inputs of QKV and MLP.",
+    ),
+    (
+        "16 bits always",
+        "You counted 2 bytes a value. bytes_per_value says how many there are.",
+        "bytes_per_value; only the masks do not depend on it.",
+    ),
+    (
+        "masks as values",
+        "You gave each number of a dropout mask the size of a value. A mask says kept or dropped: one byte, whatever "
+        "the values are.",
+        "the two dropout masks: 1 · sbh each.",
+    ),
+    (
+        "masks not cut",
+        "The dropout masks are cut like what they mask: by tokens, with sequence parallelism.",
+        "the masks, with sequence_parallel = True.",
+    ),
+    ("masks forgotten", "The two dropout masks are missing: one byte a number each.", "two masks of sbh bytes."),
+    (
+        "one mask",
+        "A layer has two dropouts, after attention and after the MLP, and each keeps its mask.",
+        "two masks.",
+    ),
+    ("masks of a bit", "You gave a mask one bit a number. PyTorch's bool takes a byte.", "two masks of sbh bytes."),
+    (
+        "norm inputs forgotten",
+        "The inputs of the two norms are missing. A norm's backward pass needs its input, and no other part of the "
+        "layer keeps that tensor.",
+        "two tensors of sbh values.",
+    ),
+    (
+        "inputs of the products forgotten",
+        "The inputs of QKV and of the MLP are missing. A matmul keeps its input for the weight's gradient.",
+        "two tensors of sbh values: the norms' outputs.",
+    ),
+    (
+        "GeLU counted once",
+        "GeLU keeps its input, and the second product keeps GeLU's output: two tensors of 4 · hidden.",
+        "4 + 4 values, cut by tp.",
+    ),
+    (
+        "GeLU as wide as x",
+        "You took GeLU's input and output to be as wide as x. They are four times as wide.",
+        "4 + 4 values, cut by tp.",
+    ),
+    (
+        "Q, K and V counted once",
+        "Q, K and V are three tensors of sbh values, and attention keeps all three.",
+        "3 + 1 values, cut by tp.",
+    ),
+    (
+        "projection forgotten",
+        "The input of attention's output projection is missing: a matmul keeps its input.",
+        "3 + 1 values, cut by tp.",
+    ),
+    (
+        "the sequence cut twice",
+        "With sequence parallelism you divided what lies inside the cuts by tp twice: by tokens, and by columns or "
+        "heads. Inside, every rank has all tokens of its own columns.",
+        "Q, K, V, the projection's input and GeLU's two tensors: divided by tp once.",
+    ),
+    (
+        "nothing cut inside",
+        "What lies between a column and a row cut is divided by tp: each rank has its own heads, and its own columns "
+        "of the MLP.",
+        "the 12 values inside.",
+    ),
+    (
+        "nothing refused",
+        "With sequence parallelism a sequence that does not divide by tp has no equal shards. You returned a number "
+        "for it.",
+        "sequence % tp with sequence_parallel: raise a ValueError.",
+    ),
+    (
+        "refused without need",
+        "You refuse a sequence that does not divide by tp also without sequence parallelism, where nobody cuts it.",
+        "the condition of your ValueError: only with sequence_parallel.",
+    ),
+)
