@@ -15,7 +15,6 @@ from block_models import dtensor_model, tplearn_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _disable_current_modes
 
 from tplearn import run_ranks
 
@@ -73,17 +72,23 @@ def contest(shape: tuple[int, int], backward: bool, repeats: int) -> dict[str, f
     return {name: statistics.median(measured) for name, measured in times.items()}
 
 
-def recorded(repeats: int) -> float:
-    """Seconds of forward and backward at 4 × 128 with the recorder / without it, in turns: the median of the ratios."""
+def step_seconds(repeats: int) -> float:
+    """Median seconds of forward and backward at 4 × 128."""
     torch.manual_seed(0)
     model, x = tplearn_model(None), torch.randn(4, 128, HIDDEN)
+    taken = [seconds(lambda: one_step(model, x, True), 1, False) for _ in range(repeats + 2)]
+    return statistics.median(taken[2:])  # two rounds to warm up
+
+
+def recorder_cost(pairs: int, repeats: int) -> float:
+    """Seconds with the recorder / without it, in runs by turns: the median of the ratios."""
     ratios = []
-    for _ in range(repeats):
-        on = seconds(lambda: one_step(model, x, True), 1, False)
-        with _disable_current_modes():
-            off = seconds(lambda: one_step(model, x, True), 1, False)
+    for _ in range(pairs):
+        on, off = (
+            run_ranks(step_seconds, 2, repeats, record=record, timeout=300).values[0] for record in (True, False)
+        )
         ratios.append(on / off)
-    return statistics.median(ratios[2:])  # two rounds to warm up
+    return statistics.median(ratios)
 
 
 def main() -> None:
@@ -102,7 +107,7 @@ def main() -> None:
     console.print(table)
     console.print("Aims: " + "; ".join(f"{b} × {s}: {aim}" for (b, s), aim in AIMS.items()))
     console.print(LIMIT)
-    cost = run_ranks(recorded, 2, 14, timeout=300).values[0]
+    cost = recorder_cost(pairs=7, repeats=8)
     console.print(f"recorder on / off at 4 × 128, forward + backward: {cost:.3f}× (aim: under 1.05×)")
 
 

@@ -30,6 +30,7 @@ FAULTS = (
     "tags_that_never_meet",
     "async_waited",
 )
+SAID = r"^(?:\[rank\d+\]: )?(?:tplearn\S+: )?((?:Deadlock|Collective mismatch|Rank|Time limit)[^\n]*)"
 LIMIT = 2.0  # seconds, for the one that sleeps
 
 
@@ -58,14 +59,22 @@ def main(program: str, environment: dict[str, str], output: int) -> None:
     leave(0)
 
 
-def script(program: str) -> None:
-    """What a user's file under torchrun does."""
-    from tplearn import run_ranks
+def script(program: str, measured: bool = False) -> None:
+    """What a user's file under torchrun does. measured: print how long the report took, once all ranks have met."""
+    from tplearn import RankError, run_ranks
 
     programs = importlib.import_module("tests.ranks.programs")
     fn = getattr(programs, program)
-    limit = LIMIT if program == "sleeps" else 60.0
-    run = run_ranks(fn, int(os.environ["WORLD_SIZE"]), timeout=limit)
+    limit, world_size = LIMIT if program == "sleeps" else 60.0, int(os.environ["WORLD_SIZE"])
+    if measured:
+        run_ranks(int, world_size)
+    started = time.monotonic()
+    try:
+        run = run_ranks(fn, world_size, timeout=limit)
+    except RankError:
+        if measured:
+            print(f"judged after {time.monotonic() - started:.1f} s", file=sys.stderr)
+        raise
     print(f"rank {os.environ['RANK']}: {run.values} {run.ledger.count()} rows, {len(run.warnings)} warnings")
 
 
@@ -104,21 +113,17 @@ def drill(world_sizes: list[int]) -> None:
     for world_size in world_sizes:
         for program in FAULTS:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
-            code = (
-                f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.ranks.agent as a; a.script({program!r})"
-            )
+            code = f"import tests.ranks.agent as agent; agent.script({program!r}, measured=True)"
             done = subprocess.run(
                 [*command, "--no-python", sys.executable, "-c", code],
                 capture_output=True,
                 text=True,
                 timeout=120,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             )
-            said = re.findall(
-                r"^(?:tplearn\S+: )?((?:Deadlock|Collective mismatch|Rank|Time limit)[^\n]*)", done.stderr, re.M
-            )
-            seconds = re.findall(r"judged after ([\d.]+) s", done.stderr)
-            print(f"{world_size} ranks  {program:22} exit {done.returncode}  {said[:1]} {seconds}", flush=True)
+            said = re.findall(SAID, done.stderr, re.M)
+            after = max(re.findall(r"judged after ([\d.]+) s", done.stderr), default="-")
+            print(f"{world_size} ranks  {program:22} exit {done.returncode}  {after} s  {said[:1]}", flush=True)
 
 
 if __name__ == "__main__":

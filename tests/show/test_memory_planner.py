@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tplearn.planning import MODELS
-from tplearn.show.figures.ch01 import draw_memory_bars
+from tplearn.show.figures.ch01 import draw_memory_bars, draw_one_gpu
 from tplearn.show.widgets.memory_planner import BYTES, draw, memory_planner
 
 
@@ -17,6 +17,13 @@ def texts(figure: Figure) -> list[str]:
 def test_bars_show_the_numbers_of_the_chapter() -> None:
     shown = texts(draw_memory_bars())
     assert {"weights 141", "19", "weights 71", "KV cache 89", "7", "66", "33"} <= set(shown)
+
+
+def test_the_picture_before_the_prediction_asks_and_does_not_tell() -> None:
+    asked, told = texts(draw_one_gpu()), texts(draw_memory_bars())
+    assert {"weights 141", "19", "7"} <= set(asked) and asked.count("?") == 3
+    answers = {"66", "33", "weights 71", "KV cache 89"}
+    assert not answers & set(asked) and answers <= set(told)
 
 
 def test_the_first_picture_in_words() -> None:

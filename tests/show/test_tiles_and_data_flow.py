@@ -1,10 +1,12 @@
 """The widgets of chapters 02 and 03: what they say is what a run gives; bad sizes are a sentence, not a crash."""
 
+from collections.abc import Callable
+
 import pytest
 from matplotlib.figure import Figure
 
-from tplearn.show.figures.ch02 import paint_tiles
-from tplearn.show.figures.ch03 import PLANS, WEIGHTS, run_plan
+from tplearn.show.figures.ch02 import draw_two_cuts, draw_where_to_cut, paint_tiles
+from tplearn.show.figures.ch03 import PLANS, WEIGHTS, draw_data_flow, draw_where_to_talk, run_plan
 from tplearn.show.widgets import data_flow, tiles
 
 
@@ -27,6 +29,16 @@ def test_a_cut_that_leaves_a_remainder_is_refused_in_words_and_the_picture_stays
     widget.children[0].children[1].value = 3  # tp
     assert "columns of A = 8 cannot be split over tp = 3 ranks; sizes that work: 1, 2, 4, 8" in widget.words.value
     assert widget.image.value == before
+
+
+@pytest.mark.parametrize(("asks", "tells"), [(draw_where_to_cut, draw_two_cuts), (draw_where_to_talk, draw_data_flow)])
+def test_a_picture_above_a_prediction_asks_and_the_one_after_it_tells(
+    asks: Callable[[], Figure], tells: Callable[[], Figure]
+) -> None:
+    asked, told = (" ".join(text.get_text() for text in draw().axes[0].texts) for draw in (asks, tells))
+    for ending in ("all-", "shard", "partial"):
+        assert ending not in asked
+    assert "?" in asked and "all-" in told and "shard" in told
 
 
 @pytest.mark.parametrize("tp", [1, 2, 4])

@@ -52,7 +52,7 @@ class Recorder:
         self.lock = threading.Lock()  # numbers are sent in their order, whichever thread issues
         self.handles: dict[int, _Handle] = {}  # by id(work)
         self.pending: dict[int, int] = {}  # data_ptr of a functional collective's result -> its number
-        self.over: Work | None = None  # the latest blocking collective, which is waited for already
+        self.over: Work | None = None  # a blocking collective that is waited for already, until torch waits too
         self.blocked: set[int] = set()  # threads that wait in a collective
 
     @contextmanager
@@ -114,6 +114,7 @@ class Recorder:
     def wait(self, work: Work, plain: Callable[..., object], *args: object, **kwargs: object) -> object:
         """`work.wait(...)`, of which `plain` is torch's own."""
         if work is self.over:  # torch waits for it once more, and gloo would fill the result once more
+            self.over = None  # a handle keeps its tensors
             return True
         handle = self.handles.pop(id(work), None)
         if handle is None:

@@ -67,16 +67,16 @@ SWIGLU = Exercise(
             "the x that gate reads: the one that came out of copy_to_group.",
         ),
         Mutant(
-            "f after the matmul",
-            partial(SwiGLUWith, enter=(steps.keep, steps.keep), middle=copy_to_group),
-            "Your f stands after the column matmul. It sums the gradients of different columns there, of which each "
-            "belongs to one rank, so the gradients of the weights are wrong as well. x is what every rank reads: f "
-            "stands before gate and up.",
+            "f after the activation",
+            partial(SwiGLUWith, enter=(steps.keep,), middle=copy_to_group),
+            "Your f stands between the activation and down. It sums the gradients of different columns there, of which "
+            "each belongs to one rank, so the gradients of the weights are wrong as well. x is what every rank reads: "
+            "f stands before gate and up.",
             "the place of copy_to_group: on x.",
         ),
         Mutant(
             "f after gate and up",
-            partial(SwiGLUWith, enter=(steps.keep, steps.keep), after_matmul=copy_to_group),
+            partial(SwiGLUWith, enter=(steps.keep,), after_matmul=copy_to_group),
             "Your f stands after the matmul of gate and up, and sums the gradients of different columns, of which "
             "each belongs to one rank. x is what every rank reads: f stands before gate and up.",
             "the place of copy_to_group: on x, before the matmul.",

@@ -7,6 +7,7 @@ from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, LIGHT, RED, arrow, b
 
 GB = 10**9
 WEIGHTS, CACHE = "#9aa3af", "#a9d3f0"  # dark and light also in greyscale
+LEFT, FULL = 0.95, 4.75  # a bar's left edge and its length, in inches
 
 
 def draw_one_gpu() -> Figure:
@@ -23,9 +24,6 @@ def draw_one_gpu() -> Figure:
 def draw_memory_bars() -> Figure:
     """A 70B model in bfloat16 on 160 GB GPUs at TP 1, 2, 4, 8: as the weights shrink, the room for KV cache grows."""
     return _bars((1, 2, 4, 8), 4)
-
-
-LEFT, FULL = 0.95, 4.75  # a bar's left edge and its length, in inches
 
 
 def _height(row: int, rows: int) -> float:

@@ -12,26 +12,17 @@ ENDINGS = {
     "rows of A": "sum",
     "rows of X": "concatenate",
 }
+BASES = (2.75, 0.3)  # the bottoms of the two cuts in the picture, in inches
 
 
 def draw_where_to_cut() -> Figure:
     """Y = X A, with A cut in its columns and in its rows: what does each rank get, and what is left to do?"""
     figure = _two_cuts()
+    ax = figure.axes[0]
+    unknown = {"face": "white", "edge": GREY, "dashed": True, "size": 13}
     for base in BASES:
-        box(figure.axes[0], 5.2, base + 0.35, 1.6, 0.8, "?", face="white", edge=GREY, dashed=True, size=13)
-        box(
-            figure.axes[0],
-            7.85,
-            base + 0.25,
-            2.0,
-            1.0,
-            "?",
-            face="white",
-            edge=GREY,
-            dashed=True,
-            rounded=True,
-            size=13,
-        )
+        box(ax, 5.2, base + 0.35, 1.6, 0.8, "?", **unknown)
+        box(ax, 7.85, base + 0.25, 2.0, 1.0, "?", rounded=True, **unknown)
     return figure
 
 
@@ -39,18 +30,14 @@ def draw_two_cuts() -> Figure:
     """Y = X A cut two ways: columns of A leave shards of Y, side by side; rows of A leave partials, to be summed."""
     figure = _two_cuts()
     ax = figure.axes[0]
-    for base, text in zip(
-        BASES, ("shards, side by side:\nall-gather, or\nleave Y cut", "partials:\nall-reduce (the sum)"), strict=True
-    ):
-        box(ax, 7.85, base + 0.25, 2.0, 1.0, text, face=HIGHLIGHT, rounded=True)
+    endings = ("shards, side by side:\nall-gather, or\nleave Y cut", "partials:\nall-reduce (the sum)")
+    for base, ending in zip(BASES, endings, strict=True):
+        box(ax, 7.85, base + 0.25, 2.0, 1.0, ending, face=HIGHLIGHT, rounded=True)
     _matrix(ax, 5.2, BASES[0] + 0.35, 1.6, 0.8, cut="across", name="Y")
     box(ax, 5.42, BASES[1] + 0.57, 1.6, 0.8, rank=1)
     label(ax, 6.22, BASES[1] + 1.17, "partial of rank 1", size=9.5, backed=True)
     box(ax, 5.2, BASES[1] + 0.15, 1.6, 0.8, "partial of rank 0", rank=0, size=9.5)
     return figure
-
-
-BASES = (2.75, 0.3)  # the bottoms of the two cuts, in inches
 
 
 def _two_cuts() -> Figure:

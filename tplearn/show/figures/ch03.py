@@ -157,7 +157,7 @@ def _say(ax: Axes, activation: str, weights: str, error: float, ledger: Ledger) 
             else ("A shard's numbers are finished, so the activation may run inside the cut.")
         )
     elif activation == PLANS[1]:
-        why = "Cut by inputs, the inner layer arrives as partials. They must be summed before they are bent."
+        why = "Cut by inputs, the inner layer arrives as partials. They must be summed before the activation."
     else:
         why = (
             "silu(a) + silu(b) is not silu(a + b): partials are summed first."
