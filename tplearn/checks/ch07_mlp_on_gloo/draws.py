@@ -139,6 +139,14 @@ def world_rank(size: int, group: Group) -> tuple[int, int]:
     return start, start + each + (rank < more)
 
 
+def world_rank_modulo(size: int, group: Group) -> tuple[int, int]:
+    p = dist.get_world_size(group)
+    rank = dist.get_rank() % p
+    each, more = divmod(size, p)
+    start = rank * each + min(rank, more)
+    return start, start + each + (rank < more)
+
+
 def world_size(size: int, group: Group) -> tuple[int, int]:
     """The rank of the group, among as many shards as the world has ranks."""
     rank, (each, more) = dist.get_rank(group), divmod(size, dist.get_world_size())
