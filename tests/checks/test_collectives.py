@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tests.checks.trial import faults
+from tests.checks.trial import faults, observations
 from tplearn.checks import judge
 from tplearn.checks.ch04_collectives import EXERCISES
 from tplearn.checks.ch04_collectives.cost import BYTES_PER_RANK, bytes_per_rank
@@ -17,7 +17,8 @@ BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 
 
 def faults_of(exercise: Exercise, answer: Callable) -> list[str]:
-    return faults(exercise, {"answer": answer}, exercise.cases(torch.Generator().manual_seed(5)))["answer"]
+    cases = exercise.cases(torch.Generator().manual_seed(5))
+    return faults(exercise, {"answer": answer}, cases, *observations(exercise, {"answer": answer}, cases))["answer"]
 
 
 def test_the_budget_counts_every_ranks_bytes() -> None:

@@ -1,7 +1,7 @@
 """Many of the course's own answers judged at once: on ranks in one run for each tp."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -24,21 +24,24 @@ def fresh_cases(exercise: Exercise) -> tuple[int, list[Case]]:
 
 
 def observations(
-    exercise: Exercise, answers: dict[str, Callable[..., Any] | Alone], cases: list[Case]
-) -> dict[str, Seen]:
-    """What each answer does on each case."""
+    exercise: Exercise, answers: Mapping[Hashable, Callable[..., Any] | Alone], cases: list[Case]
+) -> tuple[Seen, dict[Hashable, Seen]]:
+    """What the reference does on each case, and what each answer does."""
     together = {name: answer for name, answer in answers.items() if not isinstance(answer, Alone)}
-    seen = dict(zip(together, observe_trusted(exercise, list(together.values()), cases), strict=True))
+    want, *seen = observe_trusted(exercise, [exercise.reference, *together.values()], cases)
     alone = {name: answer for name, answer in answers.items() if isinstance(answer, Alone)}
-    return seen | {name: observe(exercise, answer.answer, cases)[0] for name, answer in alone.items()}
+    of_alone = {name: observe(exercise, answer.answer, cases)[0] for name, answer in alone.items()}
+    return want, dict(zip(together, seen, strict=True)) | of_alone
 
 
 def faults(
-    exercise: Exercise, answers: dict[str, Callable[..., Any] | Alone], cases: list[Case]
-) -> dict[str, list[str]]:
+    exercise: Exercise,
+    answers: Mapping[Hashable, Callable[..., Any] | Alone],
+    cases: list[Case],
+    want: Seen,
+    seen: dict[Hashable, Seen],
+) -> dict[Hashable, list[str]]:
     """What is wrong with each answer: aspects by case, or "computed alone" (tplearn.checks.probe); [] if right."""
-    seen = observations(exercise, {"": exercise.reference} | answers, cases)
-    want = seen.pop("")
     found = {
         name: [
             f"{case}: {', '.join(wrong)}"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from tplearn import run_ranks
 from tplearn.llama import Block, LlamaConfig
 from tplearn.planning import MODELS
-from tplearn.show.figures.ch11 import paint_block
+from tplearn.show.figures.ch11 import draw_letters, paint_block
 from tplearn.show.style import png_bytes
 from tplearn.show.widgets import block_arrows
 
@@ -53,6 +53,12 @@ def test_states_stand_on_the_arrows_in_the_blocks_order() -> None:
         paint_block(figure, model="Llama-3.1-8B", tokens=8192, tp=8, way=way)
         states = [text for text in texts(figure) if text in ("R", "P", "S(1)", "S(2)")]
         assert states == [between, between, "R", "S(2)", "S(2)", "P", between, between] * 2
+
+
+def test_the_opening_picture_has_the_letters_and_leaves_the_bytes_to_a_prediction() -> None:
+    shown = texts(draw_letters())
+    assert [text for text in shown if text in ("R", "P", "S(2)")] == ["R", "R", "R", "S(2)", "S(2)", "P", "R", "R"] * 2
+    assert not [text for text in shown if "iB" in text or "backward" in text]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tplearn.llama.loading import load
 from tplearn.llama.tensors import sources
 from tplearn.planning import MODELS
 from tplearn.planning.models import ModelShape
+from tplearn.show.figures.ch12 import draw_byte_map
 from tplearn.show.figures.ch12_layer import bytes_read, paint_layer_map
 from tplearn.show.widgets import byte_map
 
@@ -67,3 +68,9 @@ def test_moving_a_slider_draws_again() -> None:
     before = widget.image.value
     widget.children[0].children[2].value = 3
     assert widget.image.value != before and "rank 3 reads 4.02 GB of 16.1 GB" in widget.words.value
+
+
+def test_the_opening_picture_does_not_say_what_eight_ranks_read() -> None:
+    words = [text.get_text() for text in draw_byte_map().axes[0].texts]
+    assert [word for word in words if word.startswith("rank ")] == [f"rank {rank}" for rank in range(4)]
+    assert not [word for word in words if "twice" in word or "8" in word]

@@ -10,7 +10,6 @@ import cloudpickle
 import torch
 
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
@@ -20,7 +19,7 @@ from tplearn.checks.reach import reached_too_far
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import counted
-from tplearn.checks.verdict import NOT_ATTEMPTED, Verdict
+from tplearn.checks.verdict import Verdict
 from tplearn.ranks import RankDied, RankTimeout
 
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
@@ -54,7 +53,7 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         return Verdict(exercise, "error", explanation=reason)
     got, printed = observe(exercise, fn, cases)
     failures = [(case, seen["error"]) for case, seen in zip(cases, got, strict=True) if "error" in seen]
-    if any(_is_stub(failure) for _, failure in failures):
+    if any(failure.is_stub for _, failure in failures):
         reason = f"{exercise.name} still raises the stub's NotImplementedError. Replace that line with your answer."
         return Verdict(exercise, "not attempted", explanation=reason)
     early = next((pair for pair in failures if pair[1].kind in STATUS_OF_FAILURE), None)
@@ -120,10 +119,6 @@ def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case
                 f"crosses but through a collective. Rank {reader} has {name}[{reader}]."
             )
     return ""
-
-
-def _is_stub(failure: Failure) -> bool:
-    return failure.kind == NotImplementedError.__name__ and (not failure.text or failure.text.startswith(NOT_ATTEMPTED))
 
 
 def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:

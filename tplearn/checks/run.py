@@ -57,7 +57,7 @@ def observe_trusted(
 
 
 def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case], shift: bool) -> tuple[list[Observation], str]:
-    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which."""
+    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which. A stub fails all."""
     seen: list[Observation] = [{}] * len(cases)
     outputs: list[str] = []
     drive = OnRank((answer,), exercise.observe, shift)
@@ -67,10 +67,13 @@ def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case], shift: bool
         try:
             run = _run(exercise, drive, [cases[number] for number in numbers])
         except RankError as error:
+            failure = _failure(error)
+            if failure.is_stub:
+                return [{"error": failure}] * len(cases), "".join(error.output)
             if len(numbers) > 1:
                 waiting[:0] = [[number] for number in numbers]
             else:
-                seen[numbers[0]] = {"error": _failure(error)}
+                seen[numbers[0]] = {"error": failure}
                 outputs.extend(error.output)
             continue
         outputs.extend(run.output)

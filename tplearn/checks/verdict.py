@@ -8,7 +8,6 @@ from tplearn.checks.exercise import Exercise
 WIDTH = 90
 PRINTED_LINES = 20
 LOOK_AT = "Look at: "
-NOT_ATTEMPTED = "your turn"  # how every stub's NotImplementedError begins
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from tplearn.checks.compare import NOT_ATTEMPTED
 from tplearn.checks.registry import find_exercise
-from tplearn.checks.verdict import NOT_ATTEMPTED
 from tplearn.course.pages import fingerprint
 
 CHECKED = "nbval-check-output"  # the cell tag: nbval compares what this cell shows, also in its lax mode

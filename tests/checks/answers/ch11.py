@@ -1,4 +1,4 @@
-"""Chapter 11: a block in three forms, the loss behind it, and the norm of its gradients."""
+"""Chapter 11: a block in three forms, the loss after it, and the norm of its gradients."""
 
 from collections.abc import Callable
 

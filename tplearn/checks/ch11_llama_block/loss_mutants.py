@@ -52,13 +52,13 @@ MUTANTS = mutants_of(
         "padding counted",
         "You counted what stands after the texts' ends. Text b has lengths[b] words; what fills its row up is no "
         "target, whatever its id.",
-        "lengths, and the target -100, which the loss leaves out.",
+        "lengths, and the target -100, which the loss ignores.",
     ),
     (
         "padding as word 0",
         "You asked what stands after a text's end for word 0. That is a word as any other, and it is learnt. No "
         "target at all is due there.",
-        "the target -100, which the loss leaves out.",
+        "the target -100, which the loss ignores.",
     ),
     (
         "one target too many",

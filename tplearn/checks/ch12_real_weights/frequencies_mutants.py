@@ -39,8 +39,8 @@ def _frequencies(plain: Tensor, factor: float, low: float, high: float, trained:
         "share of high": torch.where(share < 1, ((turns - low) / high).clamp(0, 1), share),
     }.get(wrong, share)
     divided = {"multiplied by factor": plain * factor, "divided twice": plain / factor**2}.get(wrong, plain / factor)
-    if wrong == "all divided":
-        return divided
+    if wrong in ("all divided", "all kept"):
+        return divided if wrong == "all divided" else plain
     if wrong == "wavelengths mixed":
         return 1 / (share / plain + (1 - share) * factor / plain)
     if wrong == "geometric ramp":
@@ -137,6 +137,12 @@ MUTANTS = mutants_of(
         "You divided all frequencies by factor. That is linear position interpolation, an older way: it also slows "
         "the fast pairs, by which the model tells a token from its neighbour.",
         "which frequencies must stay as they are.",
+    ),
+    (
+        "all kept",
+        "All frequencies come out as they went in: nothing was divided. A slow pair makes few turns, trained · f / 2π. "
+        "(trained / f would give it many: f is radians a token, no wavelength.)",
+        TURNS,
     ),
     (
         "wavelengths mixed",
