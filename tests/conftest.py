@@ -1,8 +1,11 @@
 """What all tests share: the server of the ranks, and a closing line that says which tests wanted Chromium."""
 
+import os
 import shutil
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers fill the cores: more threads would wait for each other
 
 from tplearn.forkserver import warm_up
 

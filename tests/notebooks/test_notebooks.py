@@ -19,6 +19,8 @@ CHAPTERS, SOLUTIONS, EXERCISES = (
     sorted((ROOT / part).glob("*.ipynb")) for part in ("chapters", "solutions", "exercises")
 )
 CELL_SECONDS = 60
+# Reports name a cell by its prompt. nbval runs cells without a history: there every prompt is In [1].
+PROMPTS = "[prompts]\nregex: cell \\[\\d+\\]\nreplace: cell [n]\n"
 
 
 def each(paths: list[Path]) -> pytest.MarkDecorator:
@@ -28,13 +30,15 @@ def each(paths: list[Path]) -> pytest.MarkDecorator:
 
 def run_nbval(path: Path, mode: str, tmp_path: Path) -> dict[str, int]:
     """Runs a notebook under nbval in a process of its own: outcomes, counted, from the JUnit file."""
-    report = tmp_path / "report.xml"
+    report, prompts = tmp_path / "report.xml", tmp_path / "prompts.ini"
+    prompts.write_text(PROMPTS)
     command = [
         sys.executable,
         "-m",
         "pytest",
         mode,
         f"--nbval-cell-timeout={CELL_SECONDS}",
+        f"--nbval-sanitize-with={prompts}",
         "-q",
         "-p",
         "no:cacheprovider",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tplearn import per_rank, run_ranks
 from tplearn.parallel import copy_to_group, gather_sequence, reduce_from_group, reduce_scatter_sequence
-from tplearn.show.figures.ch06 import ENTRIES, EXITS, RIGHT, paint_pair, run_pair
+from tplearn.show.figures.ch06_pair import ENTRIES, EXITS, RIGHT, paint_pair, run_pair
 from tplearn.show.widgets import forward_backward
 from tplearn.simulated import split
 

@@ -12,7 +12,7 @@ from tplearn import run_ranks
 from tplearn.checks.ch07_mlp_on_gloo.ledger import mlp_ledger
 from tplearn.parallel import Place, copy_to_group, gather_from_group, reduce_from_group, scatter_to_group
 from tplearn.show.widgets import ledger_target
-from tplearn.show.widgets.ledger_target import F_PLACES, FFN, G_PLACES, HIDDEN, MIDDLES, TOKENS, book
+from tplearn.show.widgets.ledger_target import F_PLACES, FFN, G_PLACES, HIDDEN, MIDDLES, TOKENS, outcome
 
 FORWARD_ENDS = (7,)  # the shape of a tensor that nothing else sends
 
@@ -48,7 +48,7 @@ def test_the_drawn_ledger_and_verdict_are_those_of_a_real_run(f: str, middle: st
     given = tensors()
     y, dx = mlp(given, F_PLACES[0], MIDDLES[0], G_PLACES[0])  # one process: the dense MLP
     for g in G_PLACES:
-        run, drawn = run_ranks(mlp, tp, given, f, middle, g), book(f, middle, g, tp)
+        run, drawn = run_ranks(mlp, tp, given, f, middle, g), outcome(f, middle, g, tp)
         rows = [row for row in run.ledger.rows if row.rank == 0]
         turn = next(k for k, row in enumerate(rows) if row.shape == FORWARD_ENDS)
         assert tuple((row.op, row.bytes) for row in rows[:turn]) == drawn.forward
@@ -59,7 +59,7 @@ def test_the_drawn_ledger_and_verdict_are_those_of_a_real_run(f: str, middle: st
 
 @pytest.mark.parametrize(("fs", "gathered", "tp"), list(itertools.product((0, 1, 2), (False, True), (1, 2, 4))))
 def test_the_exercise_predicts_the_same_ledger(fs: int, gathered: bool, tp: int) -> None:
-    drawn = book({1: F_PLACES[0], 2: F_PLACES[1], 0: F_PLACES[2]}[fs], MIDDLES[gathered], G_PLACES[0], tp)
+    drawn = outcome({1: F_PLACES[0], 2: F_PLACES[1], 0: F_PLACES[2]}[fs], MIDDLES[gathered], G_PLACES[0], tp)
     predicted = mlp_ledger(TOKENS, HIDDEN, FFN, tp, fs, gathered)
     assert [(op, 2 * size) for op, size in predicted] == [*drawn.forward, *drawn.backward], "float32, float64"
 
@@ -78,4 +78,4 @@ def test_a_control_draws_anew_and_an_unknown_word_is_refused_with_those_that_wor
     widget.children[0].children[0].value = F_PLACES[1]
     assert widget.image.value != before and "ledger ✗   768 bytes, the minimum is 512" in widget.words.value
     with pytest.raises(ValueError, match="none of: one for both"):
-        book("two", MIDDLES[0], G_PLACES[0], 2)
+        outcome("two", MIDDLES[0], G_PLACES[0], 2)

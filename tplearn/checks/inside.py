@@ -28,7 +28,12 @@ class ExitedEarly(RuntimeError):
 
 def observe_all(answers: Sequence[Answer], observer: Observer, cases: list[Case]) -> list[list[Observation]]:
     """In one process: each answer on each case; an exception is an observation."""
-    return [[_observe(answer, observer, case) for case in cases] for answer in answers]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these tensors are small: a second thread would cost more than it brings
+    try:
+        return [[_observe(answer, observer, case) for case in cases] for answer in answers]
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class OnRank:
         """By answer, then by case."""
         # A verdict is the same text everywhere; torch's warnings name files of this machine.
         warnings.simplefilter("ignore")
-        torch.set_num_threads(1)  # these tensors are small: a second thread would cost more than it brings
+        torch.set_num_threads(1)  # as above
         return [[self._one(answer, case) for case in cases] for answer in self.answers]
 
     def _one(self, answer: Answer, case: Case) -> Observation:

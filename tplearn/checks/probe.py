@@ -55,13 +55,15 @@ def telling(exercise: Exercise, want: list[Observation]) -> list[int]:
 def unmoved(right: tuple[Observation, Observation], got: tuple[Observation, Observation]) -> tuple | None:
     """Where the reference's result moves under the shift and the answer's does not: (aspect, index), or None.
 
-    Each pair is what was seen without the shift and with it. A run that fails under the shift has moved.
+    Each pair is what was seen without the shift and with it. A run that fails under the shift has moved. A collective
+    also delivers a rank its own share, which an answer may take from where it is.
     """
     if any("error" in seen for seen in (*right, got[0])) or "error" in got[1]:
         return None
+    own_share = 1 / min((len(row.group) for row in right[0].get("ledger", []) if len(row.group) > 1), default=1)
     for place, before, after in _places(*right):
         mine = [_at(seen, place) for seen in got]
-        if None not in mine and not _moved(before, after, *mine):
+        if None not in mine and not _moved(before, after, *mine, own_share):
             return place
     return None
 
@@ -83,10 +85,10 @@ def _at(seen: Observation, place: tuple) -> Any:
     return value if len(place) == 1 or value is None else value[place[1]]
 
 
-def _moved(before: Any, after: Any, mine: Any, mine_after: Any) -> bool:
-    """Has the answer's value moved wherever the reference's has? In tensors of one shape, number by number."""
+def _moved(before: Any, after: Any, mine: Any, mine_after: Any, own_share: float) -> bool:
+    """Has the answer's value moved where the reference's has? In tensors of one shape, all but its own share."""
     tensors = all(isinstance(value, Tensor) for value in (before, after, mine, mine_after))
     if tensors and before.shape == after.shape == mine.shape == mine_after.shape:
         moving = torch.isfinite(before) & torch.isfinite(after) & (before != after)
-        return bool((mine != mine_after)[moving].all())
+        return int((mine == mine_after)[moving].sum()) <= own_share * int(moving.sum())
     return first_difference(after, before) is None or first_difference(mine_after, mine) is not None

@@ -12,8 +12,8 @@ class Traffic:
 
     By default a rank may run as many collectives as the reference, whose bytes on the wire (`Row.wire_bytes`) are no
     more than the reference's. Fewer and cheaper ones are right wherever the values are: whether they were *used* is the
-    business of tplearn.checks.probe. An all-reduce counts as two: it is a reduce-scatter and an all-gather. A group of
-    one rank costs nothing.
+    business of tplearn.checks.probe. An all-reduce counts as two: it is a reduce-scatter and an all-gather. Messages
+    from rank to rank may stand for a collective, p − 1 for each. A group of one rank costs nothing.
 
     spare: bytes that may be sent beside. bytes_only: any number of messages within those bytes. exact: the very same
     collectives, in any order. ops: the only ones allowed, where the exercise is to build something from them.
@@ -35,7 +35,7 @@ class Traffic:
             if self.exact:
                 if sorted(map(_form, mine)) != sorted(map(_form, due)):
                     return _beside(rank, mine, due)
-            elif _wire(mine) > _wire(due) + self.spare or (not self.bytes_only and _messages(mine) > _messages(due)):
+            elif _wire(mine) > _wire(due) + self.spare or (not self.bytes_only and _collectives(mine) > _rounds(due)):
                 return self._excess(rank, mine, due)
         return None
 
@@ -46,7 +46,8 @@ class Traffic:
             return f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
         if counted(mine) == counted(due):
             return f"rank {rank} of your function put {over} bytes too many on the wire."
-        return _beside(rank, mine, due)
+        wire = f" On the wire that is {sent} bytes, where {budget} are due." if over > 0 else ""
+        return _beside(rank, mine, due) + wire
 
 
 def counted(rows: list[Row]) -> str:
@@ -70,8 +71,14 @@ def _counting(rows: list[Row], rank: int) -> list[Row]:
     return [row for row in rows if row.rank == rank and len(row.group) > 1]
 
 
-def _messages(rows: list[Row]) -> int:
+def _rounds(rows: list[Row]) -> float:
+    """Collectives, and messages from rank to rank."""
     return sum({"recv": 0, "all_reduce": 2}.get(row.op, 1) for row in rows)
+
+
+def _collectives(rows: list[Row]) -> float:
+    """Collectives; of messages from rank to rank, p − 1 make up one."""
+    return _rounds(rows) - sum(1 - 1 / (len(row.group) - 1) for row in rows if row.op == "send")
 
 
 def _wire(rows: list[Row]) -> float:

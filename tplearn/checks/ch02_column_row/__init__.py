@@ -1,4 +1,4 @@
-"""Chapter 02: cut a linear layer by its outputs or its inputs, and mend each cut with its own collective.
+"""Chapter 02: cut a linear layer by its outputs or its inputs, and finish each cut with its own collective.
 
 Weights are `nn.Linear`'s: [out_features, in_features]. Lists are indexed by rank.
 """

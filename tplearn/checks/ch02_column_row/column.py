@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import pad
 
 from tplearn.checks.ch02_column_row.inputs import SIZES, activations, copies, features
-from tplearn.checks.ch02_column_row.wrong import NO_WIRE, RANK_0_X, pieces
+from tplearn.checks.ch02_column_row.wrong import NO_WIRE, RANK_0_X, output_shards
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
@@ -18,7 +18,7 @@ Shards = list[Tensor]
 
 def column_parallel(xs: Shards, weight_shards: Shards, bias_shards: Shards, ledger: Ledger) -> Shards:
     """xs[r]: [batch, tokens, in]; weight_shards[r]: [out/p, in]; bias_shards[r]: [out/p] → p copies of Y."""
-    return all_gather(pieces(xs, weight_shards, bias_shards), -1, ledger=ledger)
+    return all_gather(output_shards(xs, weight_shards, bias_shards), -1, ledger=ledger)
 
 
 def column_cases(generator: Generator) -> list[Case]:
@@ -36,7 +36,7 @@ def _ending_in(ending: Callable[[Shards, Ledger], Shards]) -> Callable[..., Shar
     """The layer with another ending: right up to the finished shards of Y."""
 
     def answer(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
-        return ending(pieces(xs, weights, biases), ledger)
+        return ending(output_shards(xs, weights, biases), ledger)
 
     return answer
 
@@ -49,7 +49,7 @@ def _padded(finished: Shards, ledger: Ledger) -> Shards:
 
 def _weights_gathered(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
     whole = all_gather(weights, 0, ledger=ledger), all_gather(biases, 0, ledger=ledger)
-    return pieces(xs, *whole)
+    return output_shards(xs, *whole)
 
 
 def _bias_gathered(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:

@@ -109,7 +109,7 @@ def mutants_for(outputs: bool) -> tuple[Mutant, ...]:
             "padded",
             _padded,
             f"Right wherever the {what} divide. Where they do not, you return shards all the same. Then some rank has "
-            f"fewer {what} than the others, or some are lost or made up, and nobody is told.",
+            f"fewer {what} than the others, or some are lost or made up, without a word.",
             refuse,
         ),
         mutant(

@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 
 from tplearn.checks.ch02_column_row.inputs import SIZES, copies, features
 from tplearn.checks.ch02_column_row.plan_wrong import MUTANTS
-from tplearn.checks.ch02_column_row.wrong import pieces, products
+from tplearn.checks.ch02_column_row.wrong import output_shards, products
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
@@ -22,7 +22,7 @@ def linear_by_plan(xs: Shards, weight: Tensor, bias: Tensor, plan: str, x_is_cut
     p = len(xs)
     if plan == "column":
         whole = all_gather(xs, -1, ledger=ledger) if x_is_cut else xs
-        finished = pieces(whole, split(weight, p, 0), split(bias, p, 0))
+        finished = output_shards(whole, split(weight, p, 0), split(bias, p, 0))
         return all_gather(finished, -1, ledger=ledger)
     x_shards = xs if x_is_cut else [split(x, p, 1)[rank] for rank, x in enumerate(xs)]
     partials = products(x_shards, split(weight, p, 1))

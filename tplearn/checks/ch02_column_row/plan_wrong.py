@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tplearn.checks.ch02_column_row.wrong import RANK_0_X, pieces, products
+from tplearn.checks.ch02_column_row.wrong import RANK_0_X, output_shards, products
 from tplearn.checks.exercise import mutants_of
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
@@ -34,7 +34,7 @@ def _column(xs: Shards, weight: Tensor, bias: Tensor, x_is_cut: bool, ledger: Le
     elif (x_is_cut or wrong == "x always gathered") and wrong not in ("x not gathered", "x as it comes"):
         xs = all_gather(xs, -1, ledger=ledger)
     biases = [bias] * p if wrong == "whole bias" else split(bias, p, 0)
-    finished = pieces(xs, split(weight, p, 0), biases)
+    finished = output_shards(xs, split(weight, p, 0), biases)
     width = finished[0].shape[-1]
     if wrong == "padded and summed":
         return all_reduce([pad(y, (r * width, (p - 1 - r) * width)) for r, y in enumerate(finished)], ledger=ledger)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def pieces(xs: list[Tensor], weight_shards: list[Tensor], bias_shards: list[Tensor]) -> list[Tensor]:
+def output_shards(xs: list[Tensor], weight_shards: list[Tensor], bias_shards: list[Tensor]) -> list[Tensor]:
     """Cut by outputs: what each rank has finished. xs[r]: [..., in] → p of [..., out/p]."""
     return [x @ weight.T + bias for x, weight, bias in zip(xs, weight_shards, bias_shards, strict=True)]
 

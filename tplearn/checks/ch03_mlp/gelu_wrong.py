@@ -35,16 +35,16 @@ def _mlp(
         whole = all_gather(hidden, 1, ledger=ledger)  # [tokens, ffn] on every rank
         downs = all_gather(downs, 1, ledger=ledger) if wrong.endswith("and down") else [torch.cat(downs, 1)] * p
         return [h @ down.T + bias for h, down, bias in zip(whole, downs, down_biases, strict=True)]
-    parts = [h @ down.T for h, down in zip(hidden, downs, strict=True)]
+    partials = [h @ down.T for h, down in zip(hidden, downs, strict=True)]
     if wrong == "bias × tp":
-        return ending([part + bias for part, bias in zip(parts, down_biases, strict=True)], ledger)
+        return ending([partial + bias for partial, bias in zip(partials, down_biases, strict=True)], ledger)
     if wrong == "bias / tp":
-        return ending([part + bias / p for part, bias in zip(parts, down_biases, strict=True)], ledger)
+        return ending([partial + bias / p for partial, bias in zip(partials, down_biases, strict=True)], ledger)
     if wrong == "rank 0's bias for all":
         down_biases = [down_biases[0]] * p
     if wrong == "activation on the partials":
-        parts = [gelu(part) for part in parts]
-    ys = ending(parts, ledger)
+        partials = [gelu(partial) for partial in partials]
+    ys = ending(partials, ledger)
     if wrong == "activation after the sum":
         ys = [gelu(y) for y in ys]
     if wrong in ("no bias of down", "no biases"):
@@ -101,13 +101,13 @@ MUTANTS = (
         ),
         (
             "activation after the sum",
-            "gelu comes after the sum. An MLP bends between its two matmuls; without that they are one matmul. "
+            "gelu comes after the sum. It belongs between the two matmuls; without it there they are one matmul. "
             "Apply gelu to each rank's shard of the inner layer, before down.",
             "where gelu stands: before down, not after it.",
         ),
         (
             "activation at the very end",
-            "gelu comes last, after the sum and the bias. An MLP bends between its two matmuls. Apply gelu to "
+            "gelu comes last, after the sum and the bias. It belongs between the two matmuls. Apply gelu to "
             "each rank's shard of the inner layer.",
             "where gelu stands: before down, not after it.",
         ),

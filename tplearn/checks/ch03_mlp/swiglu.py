@@ -1,29 +1,32 @@
 """Exercise 03.3: two of Llama's MLPs side by side, y = Σ down(silu(gate(x)) · up(x)), with one all-reduce for both."""
 
-from collections.abc import Callable
-
-import torch
 from torch import Generator, Tensor
-from torch.nn.functional import gelu, sigmoid, silu
+from torch.nn.functional import silu
 
 from tplearn.checks.ch02_column_row.inputs import copies
-from tplearn.checks.ch02_column_row.wrong import RANK_0_X
 from tplearn.checks.ch03_mlp.gate_up import fuse
 from tplearn.checks.ch03_mlp.inputs import SIZES, TOKENS, sizes
-from tplearn.checks.ch03_mlp.wrong import Ending, Shards, summed, wrong_endings
-from tplearn.checks.exercise import Case, Exercise, mutants_of
+from tplearn.checks.ch03_mlp.swiglu_wrong import MUTANTS, Experts
+from tplearn.checks.ch03_mlp.wrong import Shards
+from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import WithLedger, forward_and_gradient
-from tplearn.simulated import Ledger, all_gather, split
-
-Experts = list[Shards]  # of rank r: one shard for each expert
-EXPERTS = 2
+from tplearn.simulated import Ledger, all_reduce, split
 
 
 def tp_swiglu(xs: Shards, gate_up_shards: Experts, down_shards: Experts, ledger: Ledger) -> Shards:
     """xs[r]: [tokens, hidden]; gate_up_shards[r][e]: [2·ffn_e/p, hidden], gate rows above up rows;
     down_shards[r][e]: [hidden, ffn_e/p] → p of [tokens, hidden]."""
-    return _experts(xs, gate_up_shards, down_shards, ledger)
+    partials = [
+        sum(_expert(x, gate_up, down) for gate_up, down in zip(gate_ups, downs, strict=True))
+        for x, gate_ups, downs in zip(xs, gate_up_shards, down_shards, strict=True)
+    ]
+    return all_reduce(partials, ledger=ledger)
+
+
+def _expert(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    gate, up = (x @ gate_up.T).chunk(2, dim=-1)
+    return (silu(gate) * up) @ down.T
 
 
 def swiglu_cases(generator: Generator) -> list[Case]:
@@ -40,63 +43,6 @@ def swiglu_cases(generator: Generator) -> list[Case]:
     return cases
 
 
-MIDDLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "": lambda gate, up: silu(gate) * up,
-    "gate and up swapped": lambda gate, up: gate * silu(up),
-    "silu of the product": lambda gate, up: silu(gate * up),
-    "silu on both": lambda gate, up: silu(gate) * silu(up),
-    "silu of the result": lambda gate, up: silu(silu(gate) * up),
-    "added": lambda gate, up: silu(gate) + up,
-    "sigmoid": lambda gate, up: sigmoid(gate) * up,
-    "gelu": lambda gate, up: gelu(gate) * up,
-    "no silu": lambda gate, up: gate * up,
-}
-
-
-def _experts(
-    xs: Shards, gate_ups: Experts, downs: Experts, ledger: Ledger, wrong: str = "", ending: Ending = summed
-) -> Shards:
-    """The experts' sum with one thing `wrong`, or with another ending."""
-    if wrong == "rank 0's x":
-        xs = [xs[0]] * len(xs)
-    if wrong == "one after the other":
-        for e in range(EXPERTS):
-            xs = ending(_partials(xs, gate_ups, downs, e, ledger, wrong), ledger)
-        return xs
-    if wrong == "rank 0's shards":
-        gate_ups, downs = [gate_ups[0]] * len(xs), [downs[0]] * len(xs)
-    partials = [_partials(xs, gate_ups, downs, e, ledger, wrong) for e in range(EXPERTS)]  # partials[expert][rank]
-    if wrong == "one all-reduce each":
-        return [sum(ys) for ys in zip(*(ending(parts, ledger) for parts in partials), strict=True)]
-    chosen = {"first only": partials[:1], "last only": partials[-1:]}.get(wrong, partials)
-    together = {
-        "experts multiplied": lambda of_rank: torch.stack(of_rank).prod(0),
-        "experts side by side": lambda of_rank: torch.cat(of_rank, -1),
-    }.get(wrong, sum)
-    parts = [together(of_rank) for of_rank in zip(*chosen, strict=True)]
-    if wrong == "residual":
-        return [x + y for x, y in zip(xs, ending(parts, ledger), strict=True)]
-    return ending([part / EXPERTS for part in parts] if wrong == "experts averaged" else parts, ledger)
-
-
-def _partials(xs: Shards, gate_ups: Experts, downs: Experts, e: int, ledger: Ledger, wrong: str) -> Shards:
-    """Each rank's partial of expert e."""
-    hidden = [x @ shards[e].T for x, shards in zip(xs, gate_ups, strict=True)]  # [tokens, 2·ffn/p]
-    middle = MIDDLES.get(wrong, MIDDLES[""])
-    if wrong == "gathered, then halved":
-        wholes = [middle(*h.chunk(2, dim=-1)) for h in all_gather(hidden, -1, ledger=ledger)]
-        inner = [split(whole, len(xs), 1)[rank] for rank, whole in enumerate(wholes)]
-    elif wrong == "every other column":
-        inner = [middle(h[:, 0::2], h[:, 1::2]) for h in hidden]
-    else:
-        inner = [middle(*h.chunk(2, dim=-1)) for h in hidden]
-    return [h @ shards[e].T for h, shards in zip(inner, downs, strict=True)]
-
-
-def _ending_in(ending: Ending) -> Callable[..., Shards]:
-    return lambda *args, ledger: _experts(*args, ledger, ending=ending)
-
-
 TP_SWIGLU = Exercise(
     number="03.3",
     name="tp_swiglu",
@@ -106,92 +52,5 @@ TP_SWIGLU = Exercise(
     reference=tp_swiglu,
     cases=swiglu_cases,
     observe=WithLedger(forward_and_gradient),
-    mutants=(
-        *wrong_endings(_ending_in, "y"),
-        *mutants_of(
-            _experts,
-            (
-                "one all-reduce each",
-                "The numbers are right, and you all-reduced once for each expert. A sum of sums is one sum: each rank "
-                "adds its own partials first, and then one all-reduce is enough.",
-                "what a rank can add up before anything is sent.",
-            ),
-            (
-                "first only",
-                "Your y is that of the first expert alone. It is the sum of all of them.",
-                "the loop over experts.",
-            ),
-            (
-                "last only",
-                "Your y is that of the last expert alone. It is the sum of all of them.",
-                "the loop over experts.",
-            ),
-            (
-                "one after the other",
-                "You fed the first expert's result to the second. The experts stand side by side: all of them read x, "
-                "and their results are added.",
-                "what the second expert reads.",
-            ),
-            ("experts averaged", "You averaged the experts. Their results are added.", "the division by their number."),
-            (
-                "experts multiplied",
-                "You multiplied the experts' results. They are added.",
-                "the operator between them.",
-            ),
-            (
-                "experts side by side",
-                "You put the experts' results side by side. Each has the shape of y already: they are added.",
-                "the shape of your result.",
-            ),
-            (
-                "residual",
-                "You added x to the result. A transformer's block does that; here y is the MLPs alone.",
-                "the last addition.",
-            ),
-            (
-                "rank 0's shards",
-                "Every rank computed with rank 0's shards. The sum is then tp times rank 0's partial.",
-                "the index of the shards inside your loop.",
-            ),
-            (
-                "gate and up swapped",
-                "You applied silu to up and multiplied by gate. The two have the same shape, so nothing complains. In "
-                "a fused shard gate lies above up: the first half of the columns of x @ shard.T is gate.",
-                "which half goes through silu.",
-            ),
-            (
-                "silu of the product",
-                "You took silu(gate · up). SwiGLU bends the gate alone: silu(gate) · up.",
-                "the brackets around silu.",
-            ),
-            (
-                "silu on both",
-                "silu went over gate and up: silu(gate) · silu(up). SwiGLU bends the gate alone: silu(gate) · up.",
-                "what enters silu: cut the product in halves first.",
-            ),
-            (
-                "silu of the result",
-                "You applied silu twice: to the gate, and to its product with up.",
-                "the outer silu.",
-            ),
-            ("added", "You added silu(gate) and up. The gate is a valve: it multiplies.", "the operator before up."),
-            ("sigmoid", "You took sigmoid(gate) for silu(gate). silu(g) is g · sigmoid(g).", "the activation."),
-            ("gelu", "You took gelu(gate). SwiGLU's activation is silu.", "the activation."),
-            ("no silu", "There is no silu in your product of gate and up: silu(gate) · up is due.", "silu."),
-            (
-                "every other column",
-                "You took every other column as gate. These shards hold gate as one block above up, so gate is the "
-                "first half of the columns, not the even ones.",
-                "how the shard was put together in 03.1.",
-            ),
-            (
-                "gathered, then halved",
-                "You gathered the fused products and cut the whole in halves. The gathered order is gate₀ up₀ gate₁ "
-                "up₁, so the first half is not gate. And no gather is due: each rank has matching columns of gate and "
-                "up.",
-                "the all_gather: remove it.",
-            ),
-            ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
-        ),
-    ),
+    mutants=MUTANTS,
 )

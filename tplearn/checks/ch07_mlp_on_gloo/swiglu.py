@@ -39,7 +39,7 @@ SWIGLU = Exercise(
             "one f for gate and one for up",
             partial(SwiGLUWith, enter=(copy_to_group, copy_to_group)),
             "Every number is right, but the ledger shows 2 all-reduces backward where 1 is due. gate and up each have "
-            "an f of their own, so each sends its own part of dx over the wire. Both read the same x: with one f, "
+            "an f of their own, so each sums a gradient of its own over the ranks. Both read the same x: with one f, "
             "autograd adds the two on the rank first, for nothing, and the sum travels once.",
             "the calls of copy_to_group: one, before gate and up.",
         ),

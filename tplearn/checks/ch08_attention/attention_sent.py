@@ -54,7 +54,7 @@ SENT = (
         Steps(norm=step.keep),
         "Your result, dx and the shards' gradients are right, and norm's gradient is not: each rank has only what its "
         "own heads say about it. norm is a copy on every rank, used by other heads on each. That makes its gradient a "
-        "partial, as x's is: what mends the one mends the other.",
+        "partial, as x's is: the same cure holds for both.",
         "copy_to_group(norm): f is not for activations alone.",
     ),
     Mutant(

@@ -16,8 +16,8 @@ WAITING = {0: "{0, 1}", 1: "{1, 2}", 2: "{0, 2}"}
 def draw_ring_ledger() -> Figure:
     """Ring all-reduce on four real ranks: in each of six steps every rank sends a quarter to its right neighbour."""
     rows = _ring_ledger().rows
-    figure, ax = canvas(10.1, 3.85)
-    left, bottom = 0.2, 0.75
+    figure, ax = canvas(10.1, 3.35)
+    left, bottom = 0.2, 0.25
     right = draw_messages(ax, rows, WORLD_SIZE, left, bottom)
     top = bottom + WORLD_SIZE * LANE
     half = (left + 1.03 + right) / 2 - 0.13
@@ -27,24 +27,25 @@ def draw_ring_ledger() -> Figure:
     ):
         label(ax, (start + end) / 2, top + 0.38, text, size=11, bold=True)
         ax.plot([start, end], [top + 0.17, top + 0.17], color=INK, linewidth=1.6)
-    sent = [sum(row.bytes for row in rows if row.rank == rank and row.op == "send") for rank in range(WORLD_SIZE)]
-    text = f"every rank: 2(p − 1) = 6 sends of n / p = 24 bytes, {sent[0]} bytes in all, for a tensor of n = 96 bytes"
-    label(ax, left, 0.35, text, size=10.5, ha="left")
     return figure
 
 
-def draw_ring_and_built_in() -> Figure:
-    """Two programs with the same traffic, in the ledger: six sends of a ring, or one row for dist.all_reduce."""
-    figure, ax = canvas(9.0, 2.6)
-    for y, name in ((1.75, "your ring"), (0.75, "dist.all_reduce")):
-        label(ax, 0.2, y, name, size=11, bold=True, ha="left")
-        label(ax, 0.2, y - 0.24, "rank 0's rows", size=9, ha="left")
-    for k in range(6):
-        box(ax, 2.1 + k * 0.85, 1.42, 0.77, 0.46, "send\n24 B", rank=0, size=9.5)
-    box(ax, 2.1, 0.42, 5.02, 0.46, "all_reduce, 1 row, 96 B contributed", face=HIGHLIGHT, size=10)
-    label(ax, 7.3, 1.65, "sends 144 B", size=10.5, ha="left", bold=True)
-    label(ax, 7.3, 0.65, "2 · 3/4 · 96 = 144 B", size=10.5, ha="left", bold=True)
-    label(ax, 4.61, 2.25, "and 6 recv of the same size", size=9.5)
+def draw_nobody_above() -> Figure:
+    """One process with four ranks and a loop above them; and four processes, with wires and nobody above."""
+    figure, ax = canvas(9.6, 2.75)
+    label(ax, 2.2, 2.5, "chapter 04: one process", size=11, bold=True)
+    box(ax, 0.2, 0.25, 4.0, 2.0, face="#ffffff")
+    box(ax, 1.35, 1.6, 1.7, 0.42, "for rank in …", face=HIGHLIGHT, size=10)
+    for rank in range(4):
+        x = 0.36 + rank * 0.95
+        box(ax, x, 0.5, 0.83, 0.46, f"rank {rank}", rank=rank, size=10)
+        arrow(ax, (2.2 + (rank - 1.5) * 0.35, 1.57), (x + 0.415, 0.99))
+    label(ax, 7.1, 2.5, "now: four processes", size=11, bold=True)
+    for rank in range(4):
+        x = 4.85 + rank * 1.2
+        box(ax, x - 0.1, 0.25, 1.03, 1.1, face="#ffffff")
+        box(ax, x, 0.5, 0.83, 0.46, f"rank {rank}", rank=rank, size=10)
+    label(ax, 7.1, 1.81, "?", size=15, bold=True)
     return figure
 
 
@@ -74,7 +75,7 @@ def draw_group_order() -> Figure:
             if rank in pair:
                 ax.plot([x + 0.45], [y], "o", color=INK, markersize=7, zorder=6)
             elif pair[0] < rank < pair[1]:
-                label(ax, x + 0.45, y, "leaves out", size=9)
+                label(ax, x + 0.45, y, "skips", size=9)
     label(ax, 5.0, 0.38, "✓ every pair meets", size=10.5, bold=True, ha="left", colour=GREEN)
     return figure
 

@@ -17,6 +17,13 @@ KV_ROW, QUERY_ROW, RANK_ROW = 2.85, 2.05, 0.75
 ROWS = ("q0", "q1", "q2", "q3", "k0", "k1", "v0", "v1")
 
 
+def draw_heads_apart() -> Figure:
+    """8 query heads and 4 KV heads on 2 ranks: each rank has four query heads and the two KV heads that they use."""
+    figure = Figure(facecolor="white")
+    paint_head_map(figure, heads=8, kv_heads=4, tp=2)
+    return figure
+
+
 def draw_head_map() -> Figure:
     """8 query heads and 2 KV heads on 4 ranks: two query heads a rank, and each KV head is held by two ranks."""
     figure = Figure(facecolor="white")
@@ -124,7 +131,7 @@ def draw_fused_cut() -> Figure:
     notes = (
         (2.77, "✗ rank 0 has no keys,\n    rank 1 no queries", RED),
         (1.87, "✓ queries meet\n    their own KV head", GREEN),
-        (0.97, "✗ half of every head:\n    scores are summands", RED),
+        (0.97, "✗ half of every head:\n    scores are partials", RED),
     )
     for y, text, colour in notes:
         label(ax, 7.75, y, text, ha="left", colour=colour)
@@ -135,7 +142,7 @@ def draw_fused_cut() -> Figure:
 
 
 def draw_kv_gradients() -> Figure:
-    """Ranks 0 and 1 hold a copy of KV head 0. Each copy's gradient is one summand; their sum is the dense gradient."""
+    """Ranks 0 and 1 hold a copy of KV head 0. Each copy's gradient is a partial; their sum is the dense gradient."""
     figure, ax = canvas(10, 2.9)
     for rank in range(2):
         y = 1.75 - 1.25 * rank

@@ -14,6 +14,25 @@ BYTES = 4  # the loss is computed in float32
 BAR = 6.6  # inches of the widest bar
 
 
+def draw_both_ends() -> Figure:
+    """From ids to the loss on four ranks: the word table, the layers and the logits are cut; what travels is asked."""
+    figure, ax = canvas(10.2, 2.75)
+    columns = ((1.55, 1.3, "words → vectors"), (3.65, 1.3, "layers"), (5.75, 1.3, "vectors → logits"))
+    columns += ((7.85, 1.0, "softmax, loss"),)
+    box(ax, 0.2, 1.15, 0.7, 0.45, "ids")
+    for x, width, title in columns:
+        label(ax, x + width / 2, 2.5, title, bold=True)
+        for rank in range(RANKS):
+            box(ax, x, 1.95 - 0.5 * rank, width, 0.42, rank=rank)
+        arrow(ax, (x - 0.6, 1.38), (x - 0.08, 1.38))
+    for x in (3.3, 7.5, 9.2):
+        box(ax, x - 0.25, 1.62, 0.36, 0.4, "?", face=HIGHLIGHT, bold=True)
+    arrow(ax, (8.9, 1.38), (9.45, 1.38))
+    box(ax, 9.5, 1.15, 0.5, 0.45, "loss", size=9.5)
+    label(ax, 1.55, 0.1, "one colour, one rank: its words, its heads and columns, its logits", ha="left")
+    return figure
+
+
 def draw_lookup() -> Figure:
     """Eleven words on four ranks, with one row of padding; for each id its owner gives the vector, the others zeros."""
     figure, ax = canvas(10.2, 4.5)

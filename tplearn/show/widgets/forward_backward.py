@@ -1,6 +1,6 @@
 """Two ranks there and back: choose the functions around an MLP, and see which collective runs on which way."""
 
-from tplearn.show.figures.ch06 import ENTRIES, EXITS, paint_pair
+from tplearn.show.figures.ch06_pair import ENTRIES, EXITS, paint_pair
 from tplearn.show.widgets.picture import Picture, choice, slider
 
 

@@ -15,7 +15,7 @@ Row = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Book:
+class Outcome:
     """Rank 0's rows (op, bytes), forward and backward, and whether y and dx come out right."""
 
     forward: tuple[Row, ...]
@@ -29,23 +29,23 @@ class Book:
         return sum(size for _, size in self.forward + self.backward)
 
 
-def book(f: str, middle: str, g: str, tp: int) -> Book:
+def outcome(f: str, middle: str, g: str, tp: int) -> Outcome:
     """What rank 0's ledger shows for one MLP, forward and back. ValueError for a place that does not exist."""
     for name, word, known in (("f", f, F_PLACES), ("middle", middle, MIDDLES), ("g", g, G_PLACES)):
         if word not in known:
             raise ValueError(f"{name} = {word!r} is none of: {', '.join(known)}")
     if tp == 1:
-        return Book((), (), True, True)
+        return Outcome((), (), True, True)
     reduce, gather = ("all_reduce", TOKENS * HIDDEN * 8), ("all_gather", TOKENS * FFN // tp * 8)
     gathers = (gather,) if middle == MIDDLES[1] else ()
     count = {F_PLACES[0]: 1, F_PLACES[1]: 2, F_PLACES[2]: 0}[f]
     sums = (reduce,) if g == G_PLACES[0] else ()
-    return Book((*gathers, *sums), (*gathers, *(reduce,) * count), bool(sums), count > 0)
+    return Outcome((*gathers, *sums), (*gathers, *(reduce,) * count), bool(sums), count > 0)
 
 
 def draw(figure: Figure, f: str = F_PLACES[0], middle: str = MIDDLES[0], g: str = G_PLACES[0], tp: int = 2) -> str:
     """Draw one rank's way through the MLP, its ledger beside the minimum, and say what came out."""
-    made, least = book(f, middle, g, tp), book(F_PLACES[0], MIDDLES[0], G_PLACES[0], tp)
+    made, least = outcome(f, middle, g, tp), outcome(F_PLACES[0], MIDDLES[0], G_PLACES[0], tp)
     _, ax = canvas(10, 4.35, figure)
     _way(ax, f, middle, g, tp)
     for x, name in ((0.2, "ledger of a rank"), (1.95, "this MLP"), (6.5, "the minimum")):
@@ -60,7 +60,7 @@ def draw(figure: Figure, f: str = F_PLACES[0], middle: str = MIDDLES[0], g: str 
     verdict, why = _verdict(made, least)
     label(ax, 0.2, 0.58, verdict, size=11, bold=True, ha="left", colour=RED if "✗" in verdict else GREEN)
     label(ax, 0.2, 0.24, why, ha="left")
-    return f"f: {f}; hidden layer: {middle}; g: {g}; tp {tp}. {verdict}. {why}"
+    return f"f: {f}; activations: {middle}; g: {g}; tp {tp}. {verdict}. {why}"
 
 
 def _way(ax: Axes, f: str, middle: str, g: str, tp: int) -> None:
@@ -115,7 +115,7 @@ def _rows(ax: Axes, x: float, y: float, rows: tuple[Row, ...]) -> None:
         box(ax, x + 1.22 * k, y, 1.14, 0.46, f"{op.replace('_', '-')}\n{size} B", face=HIGHLIGHT, size=9)
 
 
-def _verdict(made: Book, least: Book) -> tuple[str, str]:
+def _verdict(made: Outcome, least: Outcome) -> tuple[str, str]:
     """The three verdicts of a check, and a sentence that says why."""
     exact = (made.forward, made.backward) == (least.forward, least.backward)
     marks = ["✓" if right else "✗" for right in (made.y_right, made.dx_right, exact)]
@@ -123,27 +123,27 @@ def _verdict(made: Book, least: Book) -> tuple[str, str]:
     head += f"   {made.bytes} bytes" + ("" if exact else f", the minimum is {least.bytes}")
     why = []
     if not made.y_right:
-        why.append("Without g each rank keeps its own summand of y.")
+        why.append("Without g each rank keeps its own partial of y.")
     if not made.dx_right:
-        why.append("Without f each rank keeps its own summand of dx.")
+        why.append("Without f each rank keeps its own partial of dx.")
     if not why and [op for op, _ in made.backward].count("all_reduce") > 1:
-        why.append("Each f sends its part of dx; behind one f they are added first.")
+        why.append("Each f sums a gradient of its own; with one f the two are added on the rank first.")
     if made.y_right and made.dx_right and any(op == "all_gather" for op, _ in made.forward):
         why.append("down wants its input cut, and so it was.")
     if not least.bytes:
-        why = ["On one rank a part is the whole: f and g send nothing."]
+        why = ["On one rank nothing is cut: f and g send nothing."]
     return head, " ".join(why) or "g sums y on the way forward, f sums dx on the way back: 1 + 1 all-reduces."
 
 
 def show():  # noqa: ANN201 (ipywidgets is only imported when a widget is wanted)
-    """The widget: where f and g stand, what happens to the hidden layer, and over how many ranks."""
+    """The widget: where f and g stand, what happens to the activations, and over how many ranks."""
     from tplearn.show.widgets.picture import Picture, choice, slider
 
     return Picture(
         draw,
         {
             "f": choice(list(F_PLACES), F_PLACES[0], "f"),
-            "middle": choice(list(MIDDLES), MIDDLES[0], "hidden layer"),
+            "middle": choice(list(MIDDLES), MIDDLES[0], "activations"),
             "g": choice(list(G_PLACES), G_PLACES[0], "g"),
             "tp": slider([1, 2, 4, 8], 2, "tp"),
         },

@@ -43,6 +43,14 @@ def _sum_of_masked(score: Tensor, settings: Tensor) -> Tensor:
     return shared
 
 
+def _sum_where_best(score: Tensor, settings: Tensor) -> Tensor:
+    best = score.clone()
+    dist.all_reduce(best, op=dist.ReduceOp.MAX)
+    shared = settings * (score == best)
+    dist.all_reduce(shared)
+    return shared
+
+
 def _everybodys_settings(score: Tensor, settings: Tensor) -> Tensor:
     everybody = [torch.empty_like(settings) for _ in range(dist.get_world_size())]
     dist.all_gather(everybody, settings)
@@ -140,6 +148,13 @@ MUTANTS = (
         "The result is right, and a broadcast would be cheaper: an all_reduce sends every number to one rank and back "
         "again, though all but one rank bring zeros.",
         "the ledger due: one all_gather of the scores, one broadcast of the settings.",
+    ),
+    Mutant(
+        "a maximum, and a sum with zeros",
+        _sum_where_best,
+        "The result is right, and a broadcast would be cheaper. The maximum says how good the best score is, not whose "
+        "it is, so the settings had to be found by a sum to which all but one rank bring zeros.",
+        "the ledger due: one all_gather of the scores, which says who is best, and one broadcast of the settings.",
     ),
     Mutant(
         "input changed in place",
