@@ -11,7 +11,15 @@ from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import ELSEWHERE, FACTORS, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.relations import (
+    ELSEWHERE,
+    FACTORS,
+    digits_shared,
+    factor_of,
+    multiple_of,
+    place_of_right,
+    rearranged,
+)
 from tplearn.checks.slices import holes, lengths, slices
 
 ZERO = "Yours is zero everywhere."
@@ -63,14 +71,22 @@ def _difference(leaves: list[Leaf]) -> str | None:
                 try:
                     whole = argument.expand_as(leaf.want[rank])
                 except RuntimeError:
-                    whole = torch.zeros(())
-                factors.append((leaf.tp, factor_of(leaf.got[rank] - leaf.want[rank], whole)))
+                    whole = _joined(arguments, leaf.want[rank])
+                factors.append((leaf.tp, multiple_of(leaf.got[rank] - leaf.want[rank], whole)))
         if any(factor is None for _, factor in factors):
             continue
         for text, function in DIFFERENCES:
             if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
                 return f"Yours minus the right one is {text}{name}."
     return None
+
+
+def _joined(arguments: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """All ranks' shards side by side, where they fit so; else a zero, which is no difference."""
+    try:
+        return torch.cat(arguments, -1).expand_as(like)
+    except RuntimeError:
+        return torch.zeros(())
 
 
 DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
@@ -136,12 +152,14 @@ def _where(leaves: list[Leaf]) -> str | None:
     if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
         return None
     side, count, size, dim = next(iter(found))
-    shown = f"{count} of {size}" if len(found) == 1 else "size / tp" if _a_shard(places) else ""
+    shown = f"{count} of {size}" if len(found) == 1 else _share(places)
     return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
 
 
-def _a_shard(places: set) -> bool:
-    return all(count * tp == size for tp, (_, count, size, _) in places)
+def _share(places: set) -> str:
+    if all(count * tp == size for tp, (_, count, size, _) in places):
+        return "size / tp"
+    return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:

@@ -36,13 +36,19 @@ FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in 
 
 def factor_of(got: Tensor, want: Tensor) -> float | None:
     """c where got = c · want in every entry (c not 0 or 1), else None."""
+    factor = multiple_of(got, want)
+    return None if factor is None or abs(factor - 1) < 1e-9 else factor
+
+
+def multiple_of(got: Tensor, want: Tensor) -> float | None:
+    """c where got = c · want in every entry (c not 0), else None."""
     if got.shape != want.shape or not want.numel() or got.dtype == torch.bool or want.dtype == torch.bool:
         return None
     got, want = got.double(), want.double()
     if not (torch.isfinite(got).all() and torch.isfinite(want).all()) or not want.any():
         return None
     factor = float((got * want).sum() / want.square().sum())
-    if abs(factor) < 1e-12 or abs(factor - 1) < 1e-9 or first_difference(got, factor * want) is not None:
+    if abs(factor) < 1e-12 or first_difference(got, factor * want) is not None:
         return None
     return factor
 
