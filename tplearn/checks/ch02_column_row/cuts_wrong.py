@@ -66,7 +66,7 @@ def mutants_for(outputs: bool) -> tuple[Mutant, ...]:
         mutant(
             "stack forgotten",
             cuts.stack_forgotten,
-            f"Your dim is right for one weight, wrong for a stack. In [experts, out, in] dim {dim + 2} is no longer the "
+            f"The dim is right for one weight, wrong for a stack. In [experts, out, in] dim {dim + 2} is no longer the "
             + what
             + (": you dealt out whole experts." if outputs else ": you cut the outputs.")
             + f" Counted from the end, the {what} are dim {dim} in both.",
