@@ -7,11 +7,22 @@ from collections.abc import Callable
 
 import torch
 
+from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import ELSEWHERE, FACTORS, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.relations import (
+    ELSEWHERE,
+    FACTORS,
+    digits_shared,
+    factor_of,
+    multiple_of,
+    place_of_right,
+    rearranged,
+)
 from tplearn.checks.slices import holes, lengths, slices
+
+ZERO = "Yours is zero everywhere."
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
@@ -28,7 +39,7 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _zero(leaves: list[Leaf]) -> str | None:
-    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
+    return ZERO if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
 
 
 def _ratio(leaves: list[Leaf]) -> str | None:
@@ -60,14 +71,22 @@ def _difference(leaves: list[Leaf]) -> str | None:
                 try:
                     whole = argument.expand_as(leaf.want[rank])
                 except RuntimeError:
-                    whole = torch.zeros(())
-                factors.append((leaf.tp, factor_of(leaf.got[rank] - leaf.want[rank], whole)))
+                    whole = _joined(arguments, leaf.want[rank])
+                factors.append((leaf.tp, multiple_of(leaf.got[rank] - leaf.want[rank], whole)))
         if any(factor is None for _, factor in factors):
             continue
         for text, function in DIFFERENCES:
             if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
                 return f"Yours minus the right one is {text}{name}."
     return None
+
+
+def _joined(arguments: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """All ranks' shards side by side, where they fit so; else a zero, which is no difference."""
+    try:
+        return torch.cat(arguments, -1).expand_as(like)
+    except RuntimeError:
+        return torch.zeros(())
 
 
 DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
@@ -128,8 +147,19 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    found = {place_of_right(got, want) for _, got, want in wrong_pairs(leaves)}
-    return found.pop() if len(found) == 1 else None
+    places = {(tp, place_of_right(got, want)) for tp, got, want in wrong_pairs(leaves)}
+    found = {place for _, place in places}
+    if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
+        return None
+    side, count, size, dim = next(iter(found))
+    shown = f"{count} of {size}" if len(found) == 1 else _share(places)
+    return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
+
+
+def _share(places: set) -> str:
+    if all(count * tp == size for tp, (_, count, size, _) in places):
+        return "size / tp"
+    return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
@@ -142,6 +172,7 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
 LOOKS = (
     _zero,
     _ratio,
+    formula,
     copies,
     partial,
     mixture,

@@ -36,13 +36,19 @@ FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in 
 
 def factor_of(got: Tensor, want: Tensor) -> float | None:
     """c where got = c · want in every entry (c not 0 or 1), else None."""
+    factor = multiple_of(got, want)
+    return None if factor is None or abs(factor - 1) < 1e-9 else factor
+
+
+def multiple_of(got: Tensor, want: Tensor) -> float | None:
+    """c where got = c · want in every entry (c not 0), else None."""
     if got.shape != want.shape or not want.numel() or got.dtype == torch.bool or want.dtype == torch.bool:
         return None
     got, want = got.double(), want.double()
     if not (torch.isfinite(got).all() and torch.isfinite(want).all()) or not want.any():
         return None
     factor = float((got * want).sum() / want.square().sum())
-    if abs(factor) < 1e-12 or abs(factor - 1) < 1e-9 or first_difference(got, factor * want) is not None:
+    if abs(factor) < 1e-12 or first_difference(got, factor * want) is not None:
         return None
     return factor
 
@@ -92,8 +98,9 @@ def digits_shared(got: Tensor, want: Tensor) -> int | None:
     return int(-math.log10(error)) if error > 0 else 16
 
 
-def place_of_right(got: Tensor, want: Tensor) -> str | None:
-    """Which slices along one dim are right, where the others are all wrong: first ones, or last ones."""
+def place_of_right(got: Tensor, want: Tensor) -> tuple[str, int, int, int] | None:
+    """Which slices along one dim are right, where the others are all wrong: ("first" or "last", how many, of how many,
+    dim)."""
     if got.shape != want.shape or want.ndim < 1 or want.shape[0] < 2 or not want.numel():
         return None
     for dim in range(want.ndim):
@@ -103,7 +110,7 @@ def place_of_right(got: Tensor, want: Tensor) -> str | None:
         if not right or len(right) == size:
             continue
         if right == list(range(len(right))):
-            return f"The first {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "first", len(right), size, dim
         if right == list(range(size - len(right), size)):
-            return f"The last {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "last", len(right), size, dim
     return None
