@@ -48,6 +48,32 @@ WEIGHTS = (
         "the order of the draws.",
     ),
     Mutant(
+        "up drawn first",
+        partial(SwiGLU, weights=mlp.up_drawn_first),
+        "You drew up before gate, so each has the other's numbers. Here the order is gate, up, down.",
+        "the order of the draws.",
+    ),
+    Mutant(
+        "down drawn first",
+        partial(SwiGLU, weights=mlp.down_drawn_first),
+        "You drew down before gate and up. Every draw moves the random state on: here the order is gate, up, down.",
+        "the order of the draws.",
+    ),
+    Mutant(
+        "down drawn as a third column layer",
+        partial(SwiGLU, weights=mlp.down_transposed),
+        "gate and up are right. down was drawn as nn.Linear(hidden, ffn) and turned over. nn.Linear's bound comes from "
+        "the number of inputs, and down has ffn of them: draw nn.Linear(ffn, hidden).",
+        "the sizes of the third nn.Linear.",
+    ),
+    Mutant(
+        "down drawn at the shard's size",
+        partial(SwiGLU, weights=mlp.down_small),
+        "gate and up are right. down was drawn with the shard's ffn/p inputs: the same numbers on every rank, and "
+        "about √p times too large. Draw nn.Linear(ffn, hidden), and keep this rank's columns.",
+        "the sizes of the third nn.Linear.",
+    ),
+    Mutant(
         "gate for up",
         partial(SwiGLU, weights=mlp.same_draw),
         "up has gate's numbers. It is a layer of its own, drawn after gate.",
