@@ -10,7 +10,8 @@ import torch
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import FACTORS, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.relations import ELSEWHERE, FACTORS, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.slices import holes, lengths, slices
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
@@ -101,9 +102,10 @@ def _whole(leaves: list[Leaf]) -> str | None:
 
 
 def _order(leaves: list[Leaf]) -> str | None:
-    """The right numbers in other places."""
+    """The right numbers in other places: in one order everywhere, or slice by slice."""
     found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
-    return found.pop() if len(found) == 1 else None
+    alike = found.pop() if len(found) == 1 else None
+    return slices(leaves) or alike if alike in (None, ELSEWHERE) else alike
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
@@ -147,6 +149,8 @@ LOOKS = (
     _shifted,
     _whole,
     _order,
+    holes,
+    lengths,
     _precision,
     _not_finite,
     _where,

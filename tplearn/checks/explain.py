@@ -16,6 +16,7 @@ from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
 from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
+CUT_OFF = "A .detach(), .item(), .data, torch.tensor(...) or no_grad on the way ends the autograd graph."
 SHOWN = 120  # characters of an argument
 NOT_SHOWN = ("seed", "groups", "inputs", "upstream")  # what an observer is given for itself, or a case's label says
 
@@ -36,10 +37,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     if aspect == "handles":
         return _handles(mine[aspect])
     if aspect == "gradient" and isinstance(_first(mine.get(aspect)), str):
-        return (
-            f"{case.where} there is {_first(mine[aspect])}. A .detach(), .item(), .data, torch.tensor(...) or no_grad "
-            "on the way ends the autograd graph."
-        )
+        return f"{case.where} there is {_first(mine[aspect])}. {CUT_OFF}"
     complaint = _complaint(mine[aspect]) if aspect not in due else ""
     if complaint:
         return f"{case.where} {complaint}"
@@ -47,6 +45,8 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
     text = f"{case.where} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
+    if aspect == "gradient" and difference.how.startswith("is None"):
+        return f"{text} No gradient comes back: it does not enter the result there, or the graph is cut. {CUT_OFF}"
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)
     return text + _called_with(exercise, case) + "".join("\n" + clue for clue in clues(leaves))
 

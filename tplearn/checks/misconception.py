@@ -8,7 +8,7 @@ from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.likeness import entry_at, error_kind, failure_pattern, names_to_difference, observed_alike
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
-from tplearn.checks.traffic import ops_by_rank
+from tplearn.checks.traffic import bytes_by_rank, ops_by_rank
 from tplearn.ranks import CollectiveMismatch, Deadlock
 
 Seen = list[Observation]
@@ -26,7 +26,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
        where the answer is;
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
     6. the same on the plain cases, on all but those of one label, or on those of one label alone;
-    7. the right values, by the same collectives, whatever their sizes;
+    7. the right values, by the same collectives, whatever their sizes (or by as many bytes, where only these count);
     8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
        the same values elsewhere;
     9. the same wherever the mutant is wrong: one mistake of several.
@@ -66,6 +66,7 @@ def _comparisons(
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
     bills = [k for k in due if "ledger" in wrong[k]]
+    spent = bytes_by_rank if exercise.sent.bytes_only else ops_by_rank
     fails = any(cases[k].tp > 1 for k in failing)  # on one rank alone there is often nobody to send to
 
     def everything(seen: Seen) -> bool:
@@ -89,7 +90,7 @@ def _comparisons(
     def same_collectives(seen: Seen) -> bool:
         return all(same_values(seen[k], want[k]) for k in ranks) and all(
             "ledger" in wrong_aspects(exercise, seen[k], want[k])
-            and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"])
+            and spent(seen[k]["ledger"]) == spent(got[k]["ledger"])
             for k in bills
         )
 
@@ -100,7 +101,7 @@ def _comparisons(
 
     def explains_bills(seen: Seen) -> bool:
         mine = [k for k in ranks if "ledger" in wrong_aspects(exercise, seen[k], want[k])]
-        alike = (k in bills and ops_by_rank(seen[k]["ledger"]) == ops_by_rank(got[k]["ledger"]) for k in mine)
+        alike = (k in bills and spent(seen[k]["ledger"]) == spent(got[k]["ledger"]) for k in mine)
         return bool(mine) and all(same_values(seen[k], want[k]) for k in ranks) and all(alike)
 
     def same_failure(seen: Seen) -> bool:

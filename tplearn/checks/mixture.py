@@ -14,9 +14,9 @@ def mixture(leaves: list[Leaf]) -> str | None:
         return None
     leaf = max(leaves, key=lambda leaf: leaf.tp)  # more ranks tell more
     rank = leaf.wrong[0]
-    got, want = _counts(leaf, rank) or ([], [])
+    place, got, want = _counts(leaf, rank) or ("", [], [])
     whose = f"rank {rank}'s" if len(leaf.want) > 1 else "your"
-    return f"On tp = {leaf.tp}, {whose} result is made of {_listed(got)}, where {_listed(want)} is due."
+    return f"On tp = {leaf.tp}, {place}{whose} result is made of {_listed(got)}, where {_listed(want)} is due."
 
 
 def _listed(counts: list[float]) -> str:
@@ -25,16 +25,29 @@ def _listed(counts: list[float]) -> str:
     return " + ".join(shown) or "nothing"
 
 
-def _counts(leaf: Leaf, rank: int) -> tuple[list[float], list[float]] | None:
-    """How often each rank's tensor, or its chunk that is due on this rank, is in what this rank has, and should be."""
+def _counts(leaf: Leaf, rank: int) -> tuple[str, list[float], list[float]] | None:
+    """How often each rank's tensor, or its chunk that is due on this rank, is in what this rank has, and should be.
+
+    Of a tensor with a row for each of several sums: in its first wrong row, which is named in front.
+    """
     for tensors in leaf.inputs.values():
         if len(tensors) != leaf.tp or leaf.tp == 1:
             continue
+        place, got, want = _first_wrong_row(leaf.got[rank], leaf.want[rank], tensors[rank])
         for parts in (tensors, [tensor.flatten().tensor_split(leaf.tp)[rank] for tensor in tensors]):
-            due, held = _solve(leaf.want[rank], parts), _solve(leaf.got[rank], parts)
-            if due is not None and held is not None and set(due) <= {0.0, 1.0} and sum(due) > 1:
-                return held, due
+            due, held = _solve(want, parts), _solve(got, parts)
+            if due is not None and held is not None and set(due) <= {0.0, 1.0} and any(due):
+                return place, held, due
     return None
+
+
+def _first_wrong_row(got: Tensor, want: Tensor, like: Tensor) -> tuple[str, Tensor, Tensor]:
+    """Both as they are, or their first row that differs, where rows have the size of `like`."""
+    if got.shape == want.shape and want.shape[1:] == like.shape and len(want) > 1:
+        for row, pair in enumerate(zip(got, want, strict=True)):
+            if first_difference(*pair) is not None:
+                return f"row {row} of ", *pair
+    return "", got, want
 
 
 def _solve(total: Tensor, parts: list[Tensor]) -> list[float] | None:

@@ -23,7 +23,17 @@ def copies(leaves: list[Leaf]) -> str | None:
             return f"Each rank has what is due on its {'right' if step == 1 else 'left'} neighbour."
     if all(first_difference(leaf.got, leaf.want[::-1]) is None for leaf in leaves):
         return "The ranks' results are in reverse order."
-    return None
+    owners = [[_owner(rank, got, leaf.want) for rank, got in enumerate(leaf.got)] for leaf in leaves]
+    if any(None in of_leaf for of_leaf in owners):
+        return None
+    tp, of_leaf = max((leaf.tp, of_leaf) for leaf, of_leaf in zip(leaves, owners, strict=True))
+    told = [f"rank {rank} has what is due on rank {owner}" for rank, owner in enumerate(of_leaf) if owner != rank]
+    return f"On tp = {tp}, {', '.join(told)}."
+
+
+def _owner(rank: int, got: Tensor, want: list[Tensor]) -> int | None:
+    """The rank on which `got` is due: the one that has it, or another."""
+    return next((k for k in (rank, *range(len(want))) if first_difference(got, want[k]) is None), None)
 
 
 def partial(leaves: list[Leaf]) -> str | None:

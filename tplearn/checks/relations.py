@@ -30,6 +30,7 @@ FACTORS: tuple[tuple[str, Callable[[int], float]], ...] = (
     ("a quarter of", lambda tp: 0.25),
     ("an eighth of", lambda tp: 0.125),
 )
+ELSEWHERE = "Yours holds the right numbers in other places."
 FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in float32
 
 
@@ -62,7 +63,7 @@ def rearranged(got: Tensor, want: Tensor) -> str | None:
             shown = ", ".join(map(str, order[:12])) + (", …" if len(order) > 12 else "")
             return f"Yours is the right one in another order along dim {dim}: {shown}."
     if first_difference(got.flatten().sort().values, want.flatten().sort().values) is None:
-        return "Yours holds the right numbers in other places."
+        return ELSEWHERE
     return None
 
 

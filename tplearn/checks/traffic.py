@@ -43,7 +43,8 @@ class Traffic:
         sent, budget = round(_wire(mine)), round(_wire(due))
         over = sent - budget
         if self.bytes_only:
-            return f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
+            told = f"rank {rank} sent {sent} bytes, {over} too many: {budget} are due."
+            return told + f" It sent {_messages(mine)}, where {_messages(due)} will do."
         if counted(mine) == counted(due):
             return f"rank {rank} of your function put {over} bytes too many on the wire."
         wire = f" On the wire that is {sent} bytes, where {budget} are due." if over > 0 else ""
@@ -65,6 +66,20 @@ def ops_by_rank(rows: list[Row]) -> dict[int, Counter]:
         if len(row.group) > 1:
             found.setdefault(row.rank, Counter())[(row.op, row.reduce_op, row.group)] += 1
     return found
+
+
+def bytes_by_rank(rows: list[Row]) -> dict[int, float]:
+    """What each rank put on the wire: where messages may be cut as one likes, their number says nothing."""
+    return {rank: _wire(_counting(rows, rank)) for rank in {row.rank for row in rows}}
+
+
+def _messages(rows: list[Row]) -> str:
+    """ "3 messages of 144 bytes", "2 messages of 8 to 24 bytes"."""
+    sizes = [row.bytes for row in rows if row.op != "recv"]
+    if not sizes:
+        return "no message"
+    span = f"{min(sizes)}" + f" to {max(sizes)}" * (min(sizes) < max(sizes))
+    return f"{len(sizes)} message{'s' * (len(sizes) > 1)} of {span} bytes"
 
 
 def _counting(rows: list[Row], rank: int) -> list[Row]:

@@ -19,7 +19,7 @@ def _cases(generator: Generator) -> list[Case]:
     """A shard of the sequence for each rank, and a gradient of the whole for each: each uses it differently."""
     cases = []
     for tp in (2, 3, 4):
-        batch, tokens, hidden = tp * pick(generator, 1, 2), pick(generator, 1, 3), pick(generator, 3, 5)
+        batch, tokens, hidden = tp * pick(generator, 1, 2), pick(generator, 2, 3), pick(generator, 3, 5)
         shards = [[x] for x in one_each(tp, generator, batch, tokens, hidden)]
         cases.append(Case(tp, (per_rank(shards), per_rank(one_each(tp, generator, batch, tp * tokens, hidden)))))
     return cases

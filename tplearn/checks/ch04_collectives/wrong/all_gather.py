@@ -1,6 +1,7 @@
 """Wrong answers to 04.2: an all-gather on a ring to the left."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tplearn.checks.ch04_collectives.loops import all_gather, gather_round, pass_left
@@ -48,6 +49,12 @@ def _stored_as_on_the_page(chunks: list[Tensor], ring: Ring) -> list[Tensor]:
         for rank in range(p):
             held[rank][(rank - step - 1) % p] = arrived[rank]
     return [torch.cat(mine) for mine in held]
+
+
+def _padding_kept(chunks: list[Tensor], ring: Ring) -> list[Tensor]:
+    """Every chunk filled up to the longest one, and so it stays."""
+    longest = max(map(len, chunks))
+    return all_gather([F.pad(chunk, (0, longest - len(chunk))) for chunk in chunks], ring)
 
 
 def _equal_lengths(chunks: list[Tensor], ring: Ring) -> list[Tensor]:
@@ -145,6 +152,13 @@ MUTANTS = (
         lambda chunks, ring: [chunk.clone() for chunk in chunks],
         "Rank r returns its own chunk. After an all-gather every rank has all of them.",
         "the return: all p chunks, joined.",
+    ),
+    Mutant(
+        "padding kept",
+        _padding_kept,
+        "You filled the chunks up to one length, and the zeros are still in your result (and were on the wires). "
+        "Chunks may have different lengths: rank r knows the length of a chunk when it arrives.",
+        "keep the chunks as they come, in a list or dict by index, and torch.cat them at the end.",
     ),
     Mutant(
         "equal lengths",

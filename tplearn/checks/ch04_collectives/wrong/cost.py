@@ -128,6 +128,20 @@ MUTANTS = (
         "divide by p.",
     ),
     Mutant(
+        "sent and received",
+        _rule(lambda cost, n, p: 2 * cost),
+        "Every one of your numbers is twice the right one, as if what a rank receives were counted too. It receives as "
+        "much as it sends, at the same time; asked for is what it sends.",
+        "a factor 2 that all ops have.",
+    ),
+    Mutant(
+        "an all-reduce's cost for every op",
+        _rule(lambda cost, n, p: COSTS["all_reduce"](n, p)),
+        "You count the same for every op: an all-reduce. It has two phases, a reduce-scatter and an all-gather, which "
+        "cost half of it each. In an all-to-all a rank holds n/p, and sends each of the others a p-th of that.",
+        "op: a formula for each.",
+    ),
+    Mutant(
         "all to rank 0 and back",
         _with(all_reduce=lambda n, p: (p - 1) * n),
         "Your all-reduce costs (p − 1) · n: what rank 0 sends when all tensors go there and back. On a ring a rank "

@@ -85,9 +85,9 @@ MUTANTS = (
     Mutant(
         "its own chunk, untouched",
         lambda tensors, ring: _after(tensors, ring, first=0),
-        "Messages went round, and yet rank r returns its own chunk r as it was at the start: nothing was added to it. "
-        "Either chunk r leaves home in the first step, and is finished on rank r + 1; or you add what arrives to "
-        "another chunk than the one that it belongs to, such as the one that you have just sent.",
+        "Rank r returns its own chunk r as it was at the start: nothing was added to it. Either chunk r leaves home in "
+        "the first step, and is finished on rank r + 1; or you add what arrives to another chunk than the one that it "
+        "belongs to, such as the one that you have just sent; or the steps end before chunk r is home.",
         "the chunk that rank r sends first: r + 1, so that chunk r arrives last; and the index that you add to.",
     ),
     Mutant(
@@ -127,10 +127,17 @@ MUTANTS = (
         "range(p - 1), not range(p).",
     ),
     Mutant(
+        "one step too few",
+        lambda tensors, ring: _after(tensors, ring, steps=max(ring.world_size - 2, 0)),
+        "You take one step too few. Chunk r comes home in the last of the p − 1 steps, so rank r returns its own chunk "
+        "as it was at the start, and the sum of the others' has stopped at rank r + 1.",
+        "the loop over steps: range(p - 1).",
+    ),
+    Mutant(
         "nothing sent",
         lambda tensors, ring: _after(tensors, ring, steps=0),
-        "Rank r returns chunk r of its own tensor: nobody else's partial is in it. Chunk r comes home in the last of "
-        "the p − 1 steps, so one step too few has the same effect as no step at all.",
+        "Rank r returns chunk r of its own tensor: nobody else's partial is in it, and no message brought one. What "
+        "the other ranks hold has to come over the wires, in p − 1 steps.",
         "the loop over steps: range(p - 1).",
     ),
     Mutant(

@@ -77,6 +77,12 @@ def _one_buffer(x: Tensor) -> Tensor:
     return torch.stack([both[2], x, both[2]])
 
 
+def _read_too_early(x: Tensor) -> Tensor:
+    """The rows of what arrives hold the zeros that were there before."""
+    both = _asynchronous()(x)
+    return torch.stack([torch.zeros_like(x), both[1], torch.zeros_like(x)])
+
+
 MUTANTS = (
     Mutant(
         "recv before send",
@@ -154,6 +160,14 @@ MUTANTS = (
         _asynchronous(rows="xlr"),
         "The three tensors are there in another order: x first. Row 0 is the left neighbour's, x is in the middle.",
         "torch.stack([from_left, x, from_right]).",
+    ),
+    Mutant(
+        "read too early",
+        _read_too_early,
+        "Rows 0 and 2 of your result are zeros, though both neighbours' messages came. Either the result was put "
+        "together before wait(), and torch.stack copied buffers in which nothing was yet; or it is made of other "
+        "tensors than irecv has filled.",
+        "the order: start all four, wait for all four, and only then read what has arrived.",
     ),
     Mutant(
         "own tensor three times",

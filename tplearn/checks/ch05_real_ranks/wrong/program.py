@@ -1,6 +1,7 @@
 """Wrong answers to 05.6: a whole program, from joining the group to leaving it."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,6 +44,13 @@ def _summed_table(row: Tensor) -> Tensor:
     table[dist.get_rank()] = row
     dist.all_reduce(table)
     return table[:, dist.get_rank()].contiguous()
+
+
+def _lists_swapped(row: Tensor) -> Tensor:
+    """all_to_all sends the zeros of what should be filled, and fills the row."""
+    column = [torch.zeros_like(number) for number in row.split(1)]
+    dist.all_to_all(list(row.split(1)), column)
+    return torch.cat(column)
 
 
 MUTANTS = (
@@ -95,6 +103,20 @@ MUTANTS = (
         _program(lambda row: _table(row).sum(0)),
         "You summed the rows over the ranks. Nothing is to be added: the numbers only change places.",
         "all_reduce and reduce_scatter add; all_to_all does not.",
+    ),
+    Mutant(
+        "the number on the machine",
+        _program(lambda row: _table(row)[:, int(os.environ["LOCAL_RANK"])].contiguous()),
+        "Some ranks return another rank's column: LOCAL_RANK counts the ranks of one machine. The ranks are here as on "
+        "two machines, so several have LOCAL_RANK 0. It is for choosing a GPU; the rank among all is RANK.",
+        "dist.get_rank(), or RANK.",
+    ),
+    Mutant(
+        "lists swapped",
+        _program(_lists_swapped),
+        "all_to_all was given its two lists in the wrong order: it sent the zeros that should have been filled, and "
+        "wrote what arrived into row.",
+        "dist.all_to_all(output_tensor_list, input_tensor_list): first what is filled, then what is sent.",
     ),
     Mutant(
         "backwards",

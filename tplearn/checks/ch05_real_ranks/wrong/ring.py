@@ -54,7 +54,6 @@ def _p_steps(x: Tensor, group: ProcessGroup, alone: bool = False) -> Tensor:
     if p > 1 or alone:
         add_round(chunks, group, p)
         gather_round(chunks, group)
-        pass_right(chunks[0], group)
     return put_together(chunks, x)
 
 
@@ -82,13 +81,14 @@ MUTANTS = (
         "unfinished chunks gathered",
         _second_round_off,
         "Your second round begins with a chunk that is not finished: after the first one rank r has the whole sum of "
-        "chunk r, and you pass on chunk r − 1.",
+        "chunk r, and another one is the first that you pass on.",
         "the second round: rank r sends chunk r − s, and puts what arrives in the place of chunk r − 1 − s (mod p).",
     ),
     Mutant(
         "p steps in a round",
         _p_steps,
-        "You take p steps in a round. After p − 1 every chunk has been everywhere: one more only costs bytes.",
+        "You take one step too many: p in one of the two rounds. After p − 1 every chunk has been everywhere, and one "
+        "more only costs bytes.",
         "range(p - 1).",
     ),
     Mutant(

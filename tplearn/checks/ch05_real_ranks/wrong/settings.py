@@ -71,16 +71,17 @@ MUTANTS = (
     Mutant(
         "different roots",
         lambda score, settings: _from(dist.get_rank() if score > 0.5 else 0, settings),
-        "Each rank decides from its own score who the root is, so the ranks disagree. Several speak, or all listen to "
-        "somebody who listens too.",
+        "Each rank decides from what it alone knows, such as its own score, who the root is, so the ranks disagree. "
+        "Several speak, or all listen to somebody who listens too.",
         "the root must be computed from something that is the same on every rank: all the scores.",
         alone=True,
     ),
     Mutant(
         "every rank its own root",
         lambda score, settings: _from(dist.get_rank(), settings),
-        "Every rank names itself as the root: everybody speaks, nobody listens.",
-        "the root must be computed from something that is the same on every rank: all the scores.",
+        "The ranks name different roots: each goes by what it alone knows, such as its own number, or whether it is "
+        "the best itself. So several speak and nobody listens to them, or one speaks to ranks that listen to another.",
+        "src: it must be computed from something that is the same on every rank, all the scores.",
         alone=True,
     ),
     Mutant(
@@ -95,9 +96,16 @@ MUTANTS = (
         "rank 0 in spite of the scores",
         _one_list_entry,
         "The scores were gathered, and yet every rank took rank 0 as the root. Either the list holds one tensor p "
-        "times ([t] * p makes p names for one tensor, so that all scores are equal in the end), or argmax looks at "
-        "something else than all ranks' scores.",
-        "[torch.empty_like(score) for _ in range(p)], and what argmax is given.",
+        "times ([t] * p makes p names for one tensor, so that all scores are equal in the end), or what is compared "
+        "is not all ranks' scores as they are: int(score), for one, makes 0 of both 0.4 and 0.7.",
+        "[torch.empty_like(score) for _ in range(p)], and what is compared.",
+    ),
+    Mutant(
+        "nobody beats zero",
+        lambda score, settings: _from(int(_scores(score).clamp(min=0).argmax()), settings),
+        "Right where the best score is positive. Where all are negative you took rank 0: nobody beats a search that "
+        "starts from a best score of 0.",
+        "the first value of the search: rank 0's score, or −∞.",
     ),
     Mutant(
         "rank 0 is the boss",

@@ -52,6 +52,12 @@ def _own_rows_only(count: Tensor, values: Tensor) -> Tensor:
     return _right(count, values)[: len(values)]
 
 
+def _more_rows_than_any(count: Tensor, values: Tensor, most: int = 32) -> Tensor:
+    """One sum of so many rows that nobody needs to be asked; the zero rows are cut off again."""
+    total = _padded_sum(most, values)
+    return total[: int((total != 0).any(1).sum())]
+
+
 def _not_summed(count: Tensor, values: Tensor) -> Tensor:
     total = values.new_zeros(_agreed(count), values.shape[1])
     total[: len(values)] = values
@@ -86,9 +92,9 @@ MUTANTS = (
     Mutant(
         "early return",
         _leaves_early,
-        "Each rank calls all_reduce as often as it has rows. The rank with the fewest rows leaves, and the others wait "
-        "for it in a sum that it does not know of.",
-        "the number of all_reduces must be the same on every rank: agree on it first.",
+        "A rank that has no rows, or no more of them, leaves, and the others wait for it in an all_reduce. Such a rank "
+        "brings zeros: every collective is called by all ranks, so how often must not depend on a rank's own rows.",
+        "the number of all_reduces must be the same on every rank: agree on the rows first.",
         alone=True,
     ),
     Mutant(
@@ -144,6 +150,13 @@ MUTANTS = (
         "The result is right, at the price of one all_reduce for each row. Every message has a fixed delay; the padded "
         "tensor can be summed in one go.",
         "the ledger due: one all_reduce to agree, one to add.",
+    ),
+    Mutant(
+        "more rows than any rank has",
+        _more_rows_than_any,
+        "The result is right, but it comes from one all_reduce of many more rows than any rank has, and all those "
+        "zeros were sent, too. Nobody was asked how many rows there are.",
+        "the ledger due: one all_reduce of a single number, to agree, and one of that many rows.",
     ),
     Mutant(
         "mean for sum",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
@@ -37,6 +38,12 @@ def _only_at_the_first(x: Tensor, group: Group) -> Tensor:
     total = x.clone()
     dist.reduce(total, group=group, group_dst=0)
     return total if dist.get_rank(group) == 0 else x
+
+
+def _gathered(x: Tensor, group: Group) -> Tensor:
+    everybody = [torch.empty_like(x) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(everybody, x.contiguous(), group=group)
+    return torch.stack(everybody)
 
 
 class _NoneForgotten(Function):
@@ -114,6 +121,13 @@ MUTANTS = (
         "Only the first rank of the group gets the sum; the others keep their own gradient. Every rank goes on with "
         "x's gradient, so every rank needs the whole of it.",
         "dist.all_reduce in place of dist.reduce.",
+    ),
+    Mutant(
+        "gathered and added",
+        of(nothing, lambda grad, group: _gathered(grad, group).sum(0)),
+        "The numbers are right, and too many bytes paid for them: every rank got all gradients of the group and added "
+        "them up itself. An all-reduce adds on the way.",
+        "the ledger of the backward pass: one all_reduce.",
     ),
     Mutant(
         "summed twice",

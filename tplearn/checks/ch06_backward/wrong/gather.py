@@ -23,6 +23,22 @@ def _placed_and_summed(x: Tensor, dim: int) -> Tensor:
     return summed(torch.cat([x if k == rank else torch.zeros_like(x) for k in range(dist.get_world_size())], dim))
 
 
+def _along(x: Tensor, dim: int, factor: float) -> list[int]:
+    """x's shape with another size along dim."""
+    return [int(size * factor) if k == dim % x.ndim else size for k, size in enumerate(x.shape)]
+
+
+def _as_it_lies(x: Tensor, dim: int) -> Tensor:
+    """The gathered memory, rank by rank, in the whole's shape."""
+    return joined(x, 0).reshape(_along(x, dim, dist.get_world_size()))
+
+
+def _memory_cut(grad: Tensor, dim: int) -> Tensor:
+    """The gradient's memory in p blocks, in the shard's shape."""
+    p = dist.get_world_size()
+    return grad.reshape(p, -1)[dist.get_rank()].reshape(_along(grad, dim, 1 / p))
+
+
 class _NoneForgotten(Function):
     @staticmethod
     def forward(ctx, x: Tensor, dim: int) -> Tensor:  # noqa: ANN001
@@ -100,6 +116,26 @@ MUTANTS = (
         "x: chunk(p) without a dim takes the first.",
         "ctx.dim = dim in forward, chunk(p, ctx.dim) in backward.",
         alone=True,
+    ),
+    Mutant(
+        "memory cut in blocks",
+        _of(joined, _memory_cut),
+        "The whole is right. Its gradient you cut into p equal blocks of memory, which are the shards only where dim "
+        "is 0. Along another dim a shard is no block of memory, and a reshape gives it x's shape, not its numbers.",
+        "chunk(p, dim) in backward.",
+    ),
+    Mutant(
+        "joined as it lies",
+        _of(_as_it_lies, own),
+        "The whole has the right shape, and unless dim is 0 its numbers stand in wrong places. What was gathered lies "
+        "rank by rank; a view or a reshape gives it another shape and moves nothing.",
+        "torch.cat(shards, dim).",
+    ),
+    Mutant(
+        "own shard p times",
+        lambda x, dim: torch.cat([x] * dist.get_world_size(), dim),
+        "Your whole is this rank's own shard, p times. Nothing has come from the other ranks.",
+        "the all_gather, and the p tensors that it fills.",
     ),
     Mutant(
         "whole gradient",

@@ -62,6 +62,11 @@ def _norm(a: Pairs, b: Pairs, kinds: list[str]) -> Tensor:
     return _by_kind(same, summed)(a, a, kinds)
 
 
+def _absent_without_numbers(a: Pairs, b: Pairs, kinds: list[str]) -> Tensor:
+    holds = any(x.numel() for x, kind in zip(a, kinds, strict=True) if kind == "each")
+    return _by_kind(same, summed if holds else same)(a, b, kinds)
+
+
 def _summed_first(a: Pairs, b: Pairs, kinds: list[str]) -> Tensor:
     def whole(xs: Pairs) -> Pairs:
         return [summed(x) if kind == "each" else x for x, kind in zip(xs, kinds, strict=True)]
@@ -121,6 +126,14 @@ MUTANTS = (
         alone=True,
     ),
     Mutant(
+        "absent without numbers",
+        _absent_without_numbers,
+        'A rank that has no numbers of kind "each" does not come to the sum, and the others wait for it. It brings a '
+        "zero: a collective is called by all ranks, so whether it is must not depend on what one rank holds.",
+        "an if around the all_reduce that looks at sizes: kinds is the same on every rank, sizes are not.",
+        alone=True,
+    ),
+    Mutant(
         "a message for each pair",
         _message_each,
         'The numbers are right, with one all_reduce for each pair of kind "each". Add up at home first: one number, '
@@ -130,8 +143,8 @@ MUTANTS = (
     Mutant(
         "a message for copies",
         _copies_once_then_summed,
-        'The numbers are right, but where there is only "one" you sent a message: the copies went into a sum over '
-        "ranks that was made to count them once. All ranks know that result already.",
+        'The numbers are right, but where there is only "one" you sent a message: a sum over ranks of zeros, or of '
+        "copies that are made to count once. All ranks know that result already.",
         'the ledger for kinds of "one" alone: it should be empty.',
     ),
     Mutant(

@@ -110,6 +110,13 @@ MUTANTS = (
         "backward: return grad_output.",
     ),
     Mutant(
+        "gradient for the first rank only",
+        of(summed, lambda grad, group: grad * (dist.get_rank(group) == 0)),
+        "Only the first rank of the group gets the gradient; the others' partials get zeros. One loss is not counted p "
+        "times when every partial gets its gradient: they are different tensors, and each enters the sum once.",
+        "backward: return grad_output, on every rank.",
+    ),
+    Mutant(
         "no None for the group",
         lambda x, group: _NoneForgotten.apply(x, group),
         "backward returns one value for each argument of forward. forward has two, x and group; a group has no "

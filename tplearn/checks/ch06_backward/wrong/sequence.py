@@ -22,6 +22,12 @@ def _torn(grad: Tensor) -> Tensor:
     return mine.view(grad.shape[0], grad.shape[1] // p, grad.shape[2])
 
 
+def _by_turns(grad: Tensor) -> Tensor:
+    """Every p-th token of the summed gradient, from token r on."""
+    p = dist.get_world_size()
+    return summed(grad)[:, dist.get_rank() :: p].contiguous()
+
+
 def _along(dim: int) -> Wire:
     return pair(lambda x: joined(x, dim), lambda grad: reduce_scattered(grad, dim))
 
@@ -35,10 +41,10 @@ MUTANTS = (
     Mutant(
         "cut without a sum",
         _back(lambda grad: own(grad, 1)),
-        "Each rank cut its shard out of its own gradient and threw the rest away. But every rank used your tokens, "
-        "each with its own columns, so every rank has a partial of their gradient. That backward belongs to "
+        "Each rank's gradient is its shard of that rank's own gradient, and nothing more. But every rank used your "
+        "tokens, each with its own columns, so every rank has a partial of their gradient. Such a backward belongs to "
         "gather_from_group, where all ranks use the whole alike.",
-        "backward: sum over ranks, then cut, which is one collective.",
+        "the way back: sum over ranks, then cut, which is one collective.",
     ),
     Mutant(
         "all-reduce, then cut",
@@ -67,6 +73,20 @@ MUTANTS = (
         "You multiplied your own gradient by the number of ranks, as if all ranks had the same one. Each uses the "
         "whole in its own way, so each has another.",
         "backward: the other ranks' gradients have to come from the other ranks.",
+    ),
+    Mutant(
+        "own blocks added",
+        _back(lambda grad: sum(grad.chunk(dist.get_world_size(), 1))),
+        "You cut this rank's own gradient into p blocks and added these up. They belong to the tokens of p ranks. What "
+        "is added is block r of every rank's gradient: the other ranks' come over the wire.",
+        "backward: one reduce_scatter.",
+    ),
+    Mutant(
+        "tokens by turns",
+        pair(lambda x: torch.stack(joined(x.unsqueeze(0), 0).unbind(), 2).flatten(1, 2), _by_turns),
+        "The tokens of the ranks stand by turns: token 0 of every rank, then token 1 of every rank. A shard of the "
+        "sequence is a stretch of it: first all tokens of rank 0, then all of rank 1.",
+        "torch.cat(shards, dim=1), and chunk(p, dim=1) on the way back.",
     ),
     Mutant(
         "torn batches",
@@ -107,16 +127,9 @@ MUTANTS = (
     Mutant(
         "whole gradient",
         _back(lambda grad: grad),
-        "You returned the gradient of the whole sequence. x is this rank's shard of it, and its gradient has the "
-        "shard's shape.",
-        "backward: one reduce_scatter.",
-    ),
-    Mutant(
-        "the sum, uncut",
-        _back(summed),
-        "You returned the whole sum of the gradients. x is this rank's shard of the sequence: its gradient is shard r "
-        "of that sum.",
-        "backward: reduce_scatter in place of all_reduce.",
+        "You returned a gradient of the whole sequence. x is this rank's shard of it, and so is its gradient: shard r "
+        "of the sum over ranks.",
+        "backward: one reduce_scatter, in place of an all_reduce or of nothing.",
     ),
     Mutant(
         "rank 0's shard for everybody",
