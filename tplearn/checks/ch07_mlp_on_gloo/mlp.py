@@ -119,11 +119,6 @@ def same_draw(hidden: int, ffn: int, group: Group) -> Weights:
     return torch.cat([gate, gate]), _down(hidden, ffn, group)
 
 
-def up_drawn_first(hidden: int, ffn: int, group: Group) -> Weights:
-    up, gate = (init_shard(hidden, ffn, "outputs", group)[0] for _ in range(2))
-    return torch.cat([gate, up]), _down(hidden, ffn, group)
-
-
 def down_drawn_first(hidden: int, ffn: int, group: Group) -> Weights:
     down = _down(hidden, ffn, group)
     return fused(hidden, ffn, group)[0], down

@@ -17,8 +17,9 @@ WEIGHTS = (
     Mutant(
         "up above gate",
         partial(SwiGLU, weights=mlp.up_first),
-        "Your fused weight has up's rows above gate's. Here gate comes first, as in vLLM's gate_up_proj.",
-        "the order of the two in torch.cat.",
+        "The upper half of your fused weight is the second draw, and the lower half the first: either up's rows stand "
+        "above gate's, or up was drawn before gate. Here gate comes first in both, as in vLLM's gate_up_proj.",
+        "the order of the two draws, and of the two in torch.cat.",
     ),
     Mutant(
         "rows of gate and up in turn",
@@ -45,12 +46,6 @@ WEIGHTS = (
         partial(SwiGLU, weights=mlp.down_second),
         "You drew gate, down, up: w1, w2, w3, in the order of the original Llama's names. Here the order is gate, up, "
         "down.",
-        "the order of the draws.",
-    ),
-    Mutant(
-        "up drawn first",
-        partial(SwiGLU, weights=mlp.up_drawn_first),
-        "You drew up before gate, so each has the other's numbers. Here the order is gate, up, down.",
         "the order of the draws.",
     ),
     Mutant(
