@@ -347,7 +347,7 @@ SPOTS = [
         "On tp = 2: Yours is the right one in another order along dim 0: 0–11, 18–23, 12–17, 24–41.",
     ),
     ([leaf(MASKED.nan_to_num(neginf=-9.0), MASKED)], "Yours is wrong only where −∞ is due"),
-    ([leaf(ONCE + (ONCE > 0.6), ONCE, z=ONCE)], "Yours is wrong only at the largest number of each row of z"),
+    ([leaf(ONCE + (ONCE > 0.6), ONCE, z=ONCE)] * 2, "Yours is wrong only at the largest number of each row of z"),
     ([leaf(ROWS.double() * 3**0.5, ROWS.double())] * 2, "Yours is 1.73205 times the right one, which is √3."),
     ([leaf(torch.tensor(0.0), torch.tensor(5.0))], "Yours is zero."),
 ]

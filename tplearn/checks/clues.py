@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 import torch
 
+from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, equal, partial
 from tplearn.checks.relations import ELSEWHERE, FACTORS, ORDER, digits_shared, factor_of, place_of_right, rearranged
 from tplearn.checks.slices import holes, lengths, slices
 from tplearn.checks.spots import at_the_largest, number_for_infinity
+
+ZERO = "Yours is zero everywhere."
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
@@ -31,7 +34,7 @@ def clues(leaves: list[Leaf]) -> list[str]:
 def _zero(leaves: list[Leaf]) -> str | None:
     if any(got.any() for _, got, _ in wrong_pairs(leaves)):
         return None
-    return "Yours is zero" + " everywhere" * any(leaf.want[0].ndim for leaf in leaves) + "."
+    return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 
 
 def _ratio(leaves: list[Leaf]) -> str | None:
@@ -143,8 +146,17 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    found = {place_of_right(got, want) for _, got, want in wrong_pairs(leaves)}
-    return found.pop() if len(found) == 1 else None
+    places = {(tp, place_of_right(got, want)) for tp, got, want in wrong_pairs(leaves)}
+    found = {place for _, place in places}
+    if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
+        return None
+    side, count, size, dim = next(iter(found))
+    shown = f"{count} of {size}" if len(found) == 1 else "size / tp" if _a_shard(places) else ""
+    return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
+
+
+def _a_shard(places: set) -> bool:
+    return all(count * tp == size for tp, (_, count, size, _) in places)
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
@@ -157,6 +169,7 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
 LOOKS = (
     _zero,
     _ratio,
+    formula,
     copies,
     partial,
     mixture,

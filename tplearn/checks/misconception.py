@@ -173,12 +173,12 @@ def _comparisons(
         yield refuses
     if failing:
         yield same_failure
+    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
+        yield same_refusals
     if values:
         yield explains_values
     elif bills:
         yield explains_bills
-    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
-        yield same_refusals
     if failing and not any(error_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
         yield same_on([k for k in ranks if k not in failing])
 

@@ -101,8 +101,9 @@ def digits_shared(got: Tensor, want: Tensor) -> int | None:
     return int(-math.log10(error)) if error > 0 else 16
 
 
-def place_of_right(got: Tensor, want: Tensor) -> str | None:
-    """Which slices along one dim are right, where the others are all wrong: first ones, or last ones."""
+def place_of_right(got: Tensor, want: Tensor) -> tuple[str, int, int, int] | None:
+    """Which slices along one dim are right, where the others are all wrong: ("first" or "last", how many, of how many,
+    dim)."""
     if got.shape != want.shape or want.ndim < 1 or want.shape[0] < 2 or not want.numel():
         return None
     for dim in range(want.ndim):
@@ -112,7 +113,7 @@ def place_of_right(got: Tensor, want: Tensor) -> str | None:
         if not right or len(right) == size:
             continue
         if right == list(range(len(right))):
-            return f"The first {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "first", len(right), size, dim
         if right == list(range(size - len(right), size)):
-            return f"The last {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "last", len(right), size, dim
     return None

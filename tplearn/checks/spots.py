@@ -5,6 +5,8 @@ import torch
 from tplearn.checks.compare import wrong_entries
 from tplearn.checks.leaf import Leaf, wrong_pairs
 
+FEW = 4  # rows of which each may be wrong at its largest number by chance
+
 
 def number_for_infinity(leaves: list[Leaf]) -> str | None:
     """Wrong only where −∞ is due."""
@@ -20,6 +22,8 @@ def number_for_infinity(leaves: list[Leaf]) -> str | None:
 def at_the_largest(leaves: list[Leaf]) -> str | None:
     """Wrong only where an argument of the same shape has the largest number of its row."""
     shared = set.intersection(*(set(leaf.inputs) for leaf in leaves)) if leaves else set()
+    if sum(leaf.got[rank].shape[:-1].numel() for leaf in leaves for rank in leaf.wrong) < FEW:
+        return None
     for name in sorted(shared):
         if all(_only_at_the_largest(leaf, rank, name) for leaf in leaves for rank in leaf.wrong):
             return f"Yours is wrong only at the largest number of each row of {name}: did its maximum get a gradient?"

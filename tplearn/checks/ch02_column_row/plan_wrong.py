@@ -80,26 +80,26 @@ MUTANTS = mutants_of(
     ),
     (
         "dense row",
-        "In the row plan with a whole x every rank multiplied all of x with all of the weight. That is the layer that "
-        "was to be cut: nothing is saved. A rank takes its columns of x and of the weight, and the partials are summed.",
+        "In the row plan with a whole x every rank multiplied all of x with all of the weight: nothing is cut. A rank "
+        "takes its columns of x and of the weight, and the partials are summed.",
         'plan == "row" where x is whole.',
     ),
     (
         "dense",
-        "Where x is whole, every rank computed all of Y with all of the weight. That is the layer that was to be cut: "
-        "nothing is saved. Both plans cut the weight, and a collective brings Y together.",
+        "Where x is whole, every rank computed all of Y with all of the weight: nothing is cut. Both plans cut the "
+        "weight, and a collective brings Y together.",
         "both plans where x is whole.",
     ),
     (
         "cut x by rows",
-        "Every number is right, and the ledger is not: where x is cut you took the row plan, also where the column plan "
-        "was asked for. The plan says how the weight is cut, and x has to follow.",
+        "Every number is right, and the ledger is not: where x is cut you took the row plan, whatever was asked for. "
+        "The plan says how the weight is cut, and x has to follow.",
         'plan == "column" where x_is_cut.',
     ),
     (
         "weight dealt like cards",
-        "In the row plan you dealt the weight's inputs like cards: rank 0 got number 0, tp, 2·tp and so on. x is cut in "
-        "blocks: its columns met the wrong columns of the weight.",
+        "In the row plan you dealt the weight's inputs like cards: rank 0 got number 0, tp, 2·tp and so on. x is cut "
+        "in blocks: its columns met the wrong columns of the weight.",
         "split(weight, world_size, 1).",
     ),
     (
@@ -113,11 +113,7 @@ MUTANTS = mutants_of(
         "sum of shards padded to full width is their concatenation, and it moves more bytes.",
         "the collective that puts finished shards side by side.",
     ),
-    (
-        "rank 0's x",
-        RANK_0_X,
-        "the index of xs inside your loop.",
-    ),
+    ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
     (
         "rank 0's x in the row plan",
         "The numbers are right and the gradient is not: in the row plan every rank's columns came from rank 0's "

@@ -107,8 +107,8 @@ MLP_COMMUNICATION_BYTES = Exercise(
         ),
         (
             "weight gradients too",
-            "You counted the gradients of the weights in the backward pass. Data parallel copies sum those. Here each rank "
-            "owns its shards, and their gradients stay with it: only dx is summed.",
+            "You counted the gradients of the weights in the backward pass. Data parallel copies sum those. Here each "
+            "rank owns its shards, and their gradients stay with it: only dx is summed.",
             "the term with ffn.",
         ),
         ("whole weights", "You counted the weights, hidden × ffn. Weights stay where they are.", "what is summed."),

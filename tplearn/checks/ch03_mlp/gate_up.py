@@ -137,8 +137,8 @@ RESHARD_GATE_UP = Exercise(
         ),
         (
             "one shard's ffn tested",
-            "You refuse where the gate rows of one old shard do not divide by world_size. An old shard need not divide: "
-            "ffn must, the gate rows of all shards together.",
+            "You refuse where the gate rows of one old shard do not divide by world_size. An old shard need not "
+            "divide: ffn must, the gate rows of all shards together.",
             "the size that you test.",
         ),
         (
