@@ -137,8 +137,9 @@ PARALLEL_LOGITS = Exercise(
         Mutant(
             "the lowest number in the padding",
             Head(fill=torch.finfo(torch.float64).min),
-            "You wrote the lowest finite number into the padding. −∞ is due: it stays −∞ whatever is added to it or "
-            "subtracted from it, and the difference of two lowest numbers is not what it seems.",
+            "You wrote the lowest finite number into the padding. −∞ is due, whose exp is 0 whatever finite number is "
+            "subtracted first. The lowest number minus itself is 0, and exp(0) = 1: on a rank with nothing but padding "
+            "that is what a softmax with its own maximum makes of it.",
             "the number that you fill in: −torch.inf.",
         ),
         Mutant(

@@ -59,6 +59,19 @@ TERMS = (
         "the end: mean().",
     ),
     Mutant(
+        "losses averaged at the end",
+        Loss(finish=lambda at: step.mean(step.finish(at))),
+        "The loss is right, and its gradient is divided by tp. Every rank has the whole loss: there is nothing left to "
+        "average, and what comes back through the division is too small.",
+        "the end: no sum, no division.",
+    ),
+    Mutant(
+        "losses added at the end",
+        Loss(finish=lambda at: step.reduce_from_group(step.finish(at))),
+        "Your loss is tp times too large: every rank has the whole loss, and you added them up.",
+        "the end: no sum.",
+    ),
+    Mutant(
         "divided by tp",
         Loss(finish=lambda at: step.finish(at) / step.dist.get_world_size()),
         "Your loss is the right one divided by tp. Every rank has the whole loss: there is nothing left to average.",
