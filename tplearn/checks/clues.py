@@ -53,10 +53,11 @@ def _order(leaves: list[Leaf]) -> str | None:
     alike = found.pop() if len(found) == 1 else None
     if alike not in (None, ELSEWHERE):
         return alike
+    sliced = slices(leaves)
     along = {(sentence or "").partition(":")[0] for _, sentence in told}
-    if len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
+    if not sliced and len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
         return f"On tp = {told[0][0]}: {told[0][1]}"
-    return slices(leaves) or alike
+    return sliced or alike
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
