@@ -14,6 +14,7 @@ from tplearn.checks.other_ranks import copies, equal, partial
 from tplearn.checks.relations import (
     ELSEWHERE,
     FACTORS,
+    ORDER,
     digits_shared,
     factor_of,
     multiple_of,
@@ -21,6 +22,7 @@ from tplearn.checks.relations import (
     rearranged,
 )
 from tplearn.checks.slices import holes, lengths, slices
+from tplearn.checks.spots import at_the_largest, number_for_infinity
 
 ZERO = "Yours is zero everywhere."
 
@@ -39,7 +41,9 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _zero(leaves: list[Leaf]) -> str | None:
-    return ZERO if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
+    if any(got.any() for _, got, _ in wrong_pairs(leaves)):
+        return None
+    return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 
 
 def _ratio(leaves: list[Leaf]) -> str | None:
@@ -54,6 +58,11 @@ def _ratio(leaves: list[Leaf]) -> str | None:
         if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
             alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
             return f"Yours is exactly {text} the right one{alone}."
+    constant = factors[0][1]
+    if len(factors) > 1 and all(abs(factor - constant) <= 1e-9 * abs(constant) for _, factor in factors):
+        root = round(constant**2)
+        squared = f", which is √{root}" * (constant > 0 and abs(constant**2 - root) < 1e-9 and root**0.5 % 1 != 0)
+        return f"Yours is {constant:.6g} times the right one{squared}."
     return None
 
 
@@ -106,7 +115,8 @@ def _shifted(leaves: list[Leaf]) -> str | None:
     for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
         for sign, word in ((1, "more"), (-1, "less")):
             if all(equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
-                return f"Yours is exactly {text} {word} than the right one, everywhere."
+                where = ", everywhere" * any(leaf.want[0].ndim for leaf in leaves)
+                return f"Yours is exactly {text} {word} than the right one{where}."
     return None
 
 
@@ -122,9 +132,15 @@ def _whole(leaves: list[Leaf]) -> str | None:
 
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
-    found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
+    told = [(tp, rearranged(got, want)) for tp, got, want in wrong_pairs(leaves)]
+    found = {sentence for _, sentence in told}
     alike = found.pop() if len(found) == 1 else None
-    return slices(leaves) or alike if alike in (None, ELSEWHERE) else alike
+    if alike not in (None, ELSEWHERE):
+        return alike
+    along = {(sentence or "").partition(":")[0] for _, sentence in told}
+    if len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
+        return f"On tp = {told[0][0]}: {told[0][1]}"
+    return slices(leaves) or alike
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
@@ -184,5 +200,7 @@ LOOKS = (
     lengths,
     _precision,
     _not_finite,
+    number_for_infinity,
+    at_the_largest,
     _where,
 )

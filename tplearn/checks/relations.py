@@ -1,5 +1,6 @@
 """How one tensor is related to another: a factor, the same numbers in another order, rounding, the part that agrees."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -30,6 +31,7 @@ FACTORS: tuple[tuple[str, Callable[[int], float]], ...] = (
     ("a quarter of", lambda tp: 0.25),
     ("an eighth of", lambda tp: 0.125),
 )
+ORDER = "is the right one in another order along dim"
 ELSEWHERE = "Yours holds the right numbers in other places."
 FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in float32
 
@@ -66,8 +68,7 @@ def rearranged(got: Tensor, want: Tensor) -> str | None:
     for dim in range(want.ndim):
         order = _order_along(got, want, dim)
         if order is not None:
-            shown = ", ".join(map(str, order[:12])) + (", …" if len(order) > 12 else "")
-            return f"Yours is the right one in another order along dim {dim}: {shown}."
+            return f"Yours {ORDER} {dim}: {_in_runs(order)}."
     if first_difference(got.flatten().sort().values, want.flatten().sort().values) is None:
         return ELSEWHERE
     return None
@@ -82,6 +83,14 @@ def _order_along(got: Tensor, want: Tensor, dim: int) -> list[int] | None:
             return None
         order.append(match[0])
     return order if sorted(order) == list(range(want.shape[dim])) and order != sorted(order) else None
+
+
+def _in_runs(order: list[int]) -> str:
+    """ "0–5, 12–17, 6–11": numbers that follow one another as one run; the first twelve runs."""
+    starts = [k for k, index in enumerate(order) if not k or index != order[k - 1] + 1]
+    runs = [order[a:b] for a, b in itertools.pairwise([*starts, len(order)])]
+    shown = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs[:12]]
+    return ", ".join(shown) + ", …" * (len(runs) > 12)
 
 
 def digits_shared(got: Tensor, want: Tensor) -> int | None:
