@@ -5,20 +5,12 @@ Each clue is a fact about every wrong value of one aspect, on every case. It nam
 
 import torch
 
-from tplearn.checks.differences import difference
+from tplearn.checks.factors import difference, ratio, shifted_by
 from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
-from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import (
-    ELSEWHERE,
-    FACTORS,
-    ORDER,
-    digits_shared,
-    factor_of,
-    place_of_right,
-    rearranged,
-)
+from tplearn.checks.other_ranks import copies, partial
+from tplearn.checks.relations import ELSEWHERE, ORDER, digits_shared, place_of_right, rearranged
 from tplearn.checks.slices import holes, lengths, slices
 from tplearn.checks.spots import at_the_largest, number_for_infinity
 
@@ -44,38 +36,6 @@ def _zero(leaves: list[Leaf]) -> str | None:
     return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 
 
-def _ratio(leaves: list[Leaf]) -> str | None:
-    """One factor for every wrong tensor, as a number or as a function of tp."""
-    factors = [(tp, factor_of(got, want)) for tp, got, want in wrong_pairs(leaves)]
-    if any(factor is None for _, factor in factors):
-        return None
-    tps = {tp for tp, _ in factors}
-    for text, function in FACTORS:
-        if tps == {1} and function(1) != function(7):
-            continue  # on one rank nothing can be said about tp
-        if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-            alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
-            return f"Yours is exactly {text} the right one{alone}."
-    constant = factors[0][1]
-    if len(factors) > 1 and all(abs(factor - constant) <= 1e-9 * abs(constant) for _, factor in factors):
-        root = round(constant**2)
-        squared = f", which is √{root}" * (constant > 0 and abs(constant**2 - root) < 1e-9 and root**0.5 % 1 != 0)
-        return f"Yours is {constant:.6g} times the right one{squared}."
-    return None
-
-
-def _shifted(leaves: list[Leaf]) -> str | None:
-    """The same number too much everywhere, which is a function of tp."""
-    if not all(leaf.alike_in_shape and leaf.got[0].is_floating_point() for leaf in leaves):
-        return None
-    for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
-        for sign, word in ((1, "more"), (-1, "less")):
-            if all(equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
-                where = ", everywhere" * any(leaf.want[0].ndim for leaf in leaves)
-                return f"Yours is exactly {text} {word} than the right one{where}."
-    return None
-
-
 def _whole(leaves: list[Leaf]) -> str | None:
     """A number without the fraction that is due."""
     pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
@@ -93,10 +53,11 @@ def _order(leaves: list[Leaf]) -> str | None:
     alike = found.pop() if len(found) == 1 else None
     if alike not in (None, ELSEWHERE):
         return alike
+    sliced = slices(leaves)
     along = {(sentence or "").partition(":")[0] for _, sentence in told}
-    if len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
+    if not sliced and len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
         return f"On tp = {told[0][0]}: {told[0][1]}"
-    return slices(leaves) or alike
+    return sliced or alike
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
@@ -143,13 +104,13 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
 
 LOOKS = (
     _zero,
-    _ratio,
+    ratio,
     formula,
     copies,
     partial,
     mixture,
     difference,
-    _shifted,
+    shifted_by,
     _whole,
     _order,
     holes,
