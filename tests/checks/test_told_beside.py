@@ -147,11 +147,3 @@ def test_a_dim_counted_from_the_front_is_not_the_other_size(dim: int, tested: in
         return list(weight.chunk(world_size, dim))
 
     assert judge(SPLIT, counts_from_the_front).misconception == name
-
-
-def test_two_mistakes_on_one_rank_are_told_by_the_one_that_is_alone_somewhere() -> None:
-    def tied_and_biases(shape: ModelShape) -> int:
-        more = shape.vocab_size * shape.hidden_size * shape.tie_word_embeddings
-        return COUNT.reference(shape) + more + 7 * shape.qkv_bias
-
-    assert judge(COUNT, tied_and_biases).misconception == "tied twice"
