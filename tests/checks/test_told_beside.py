@@ -121,3 +121,37 @@ def test_the_wrong_dim_is_named_by_rows_where_its_own_size_is_refused() -> None:
         return list(weight.chunk(world_size, dim=-2))
 
     assert judge(ROWS, outputs).misconception == "wrong dim, and its size tested"
+
+
+def test_all_shards_of_an_argument_side_by_side_are_seen_in_a_difference() -> None:
+    def bias_twice(xs: Shards, weights: Shards, biases: Shards, ledger: Ledger) -> Shards:
+        shards = [x @ w.T + 2 * b for x, w, b in zip(xs, weights, biases, strict=True)]
+        return all_gather(shards, -1, ledger=ledger)
+
+    assert "Yours minus the right one is bias_shards." in told(COLUMN, bias_twice)
+
+
+def test_none_where_an_error_is_due_is_no_shards() -> None:
+    def silent(weight: Tensor, world_size: int) -> Shards | None:
+        return list(weight.chunk(world_size, -2)) if weight.shape[-2] % world_size == 0 else None
+
+    text = told(SPLIT, silent)
+    assert "returned None, where a ValueError is due" in text
+
+
+@pytest.mark.parametrize(("dim", "tested", "name"), [(1, 1, "dim from the front, and its size tested")])
+def test_a_dim_counted_from_the_front_is_not_the_other_size(dim: int, tested: int, name: str) -> None:
+    def counts_from_the_front(weight: Tensor, world_size: int) -> Shards:
+        if weight.shape[tested] % world_size:
+            raise ValueError("odd")
+        return list(weight.chunk(world_size, dim))
+
+    assert judge(SPLIT, counts_from_the_front).misconception == name
+
+
+def test_two_mistakes_on_one_rank_are_told_by_the_one_that_is_alone_somewhere() -> None:
+    def tied_and_biases(shape: ModelShape) -> int:
+        more = shape.vocab_size * shape.hidden_size * shape.tie_word_embeddings
+        return COUNT.reference(shape) + more + 7 * shape.qkv_bias
+
+    assert judge(COUNT, tied_and_biases).misconception == "tied twice"

@@ -11,9 +11,19 @@ from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import ELSEWHERE, FACTORS, ORDER, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.relations import (
+    ELSEWHERE,
+    FACTORS,
+    ORDER,
+    constant,
+    digits_shared,
+    factor_of,
+    multiple_of,
+    place_of_right,
+    rearranged,
+)
 from tplearn.checks.slices import holes, lengths, slices
-from tplearn.checks.spots import at_the_largest, number_for_infinity
+from tplearn.checks.spots import at_the_largest, not_finite, number_for_infinity
 
 ZERO = "Yours is zero everywhere."
 
@@ -49,12 +59,7 @@ def _ratio(leaves: list[Leaf]) -> str | None:
         if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
             alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
             return f"Yours is exactly {text} the right one{alone}."
-    constant = factors[0][1]
-    if len(factors) > 1 and all(abs(factor - constant) <= 1e-9 * abs(constant) for _, factor in factors):
-        root = round(constant**2)
-        squared = f", which is √{root}" * (constant > 0 and abs(constant**2 - root) < 1e-9 and root**0.5 % 1 != 0)
-        return f"Yours is {constant:.6g} times the right one{squared}."
-    return None
+    return constant([factor for _, factor in factors])
 
 
 def _difference(leaves: list[Leaf]) -> str | None:
@@ -71,14 +76,22 @@ def _difference(leaves: list[Leaf]) -> str | None:
                 try:
                     whole = argument.expand_as(leaf.want[rank])
                 except RuntimeError:
-                    whole = torch.zeros(())
-                factors.append((leaf.tp, factor_of(leaf.got[rank] - leaf.want[rank], whole)))
+                    whole = _joined(arguments, leaf.want[rank])
+                factors.append((leaf.tp, multiple_of(leaf.got[rank] - leaf.want[rank], whole)))
         if any(factor is None for _, factor in factors):
             continue
         for text, function in DIFFERENCES:
             if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
                 return f"Yours minus the right one is {text}{name}."
     return None
+
+
+def _joined(arguments: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """All ranks' shards side by side, where they fit so; else a zero, which is no difference."""
+    try:
+        return torch.cat(arguments, -1).expand_as(like)
+    except RuntimeError:
+        return torch.zeros(())
 
 
 DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
@@ -151,19 +164,14 @@ def _where(leaves: list[Leaf]) -> str | None:
     if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
         return None
     side, count, size, dim = next(iter(found))
-    shown = f"{count} of {size}" if len(found) == 1 else "size / tp" if _a_shard(places) else ""
+    shown = f"{count} of {size}" if len(found) == 1 else _share(places)
     return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
 
 
-def _a_shard(places: set) -> bool:
-    return all(count * tp == size for tp, (_, count, size, _) in places)
-
-
-def _not_finite(leaves: list[Leaf]) -> str | None:
-    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
-    if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
-        return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
-    return None
+def _share(places: set) -> str:
+    if all(count * tp == size for tp, (_, count, size, _) in places):
+        return "size / tp"
+    return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 
 LOOKS = (
@@ -180,7 +188,7 @@ LOOKS = (
     holes,
     lengths,
     _precision,
-    _not_finite,
+    not_finite,
     number_for_infinity,
     at_the_largest,
     _where,

@@ -29,7 +29,8 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     names = list(inspect.signature(exercise.reference).parameters)
     if "error" in due and "error" not in mine:
         error, called = due["error"], called_with(exercise, case)
-        told = f"{case.where} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
+        returned = "None" if mine.get("forward", "") is None else "a result"
+        told = f"{case.where} your function returned {returned}, where a {error.kind} is due:\n  {error.text}{called}"
         return told + only_kind(cases, wrong)
     if "error" in mine:
         return explain_failure(mine["error"], case, due.get("error")) + only_kind(cases, wrong)

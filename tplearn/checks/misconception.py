@@ -81,7 +81,7 @@ def _comparisons(
 ) -> Iterator[Callable[[Seen], bool]]:
     every = range(len(cases))
     due = [k for k in every if "error" not in want[k]]
-    ranks = [k for k in due if cases[k].tp > 1]
+    ranks = [k for k in due if cases[k].tp > 1] or due
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
     bills = [k for k in due if "ledger" in wrong[k]]
@@ -98,10 +98,17 @@ def _comparisons(
 
         return alike
 
+    def same_kinds(seen: Seen) -> bool:
+        """An error of one type, or a result of one type, on every case."""
+        return all(
+            error_kind(seen[k]) == error_kind(got[k]) and type(seen[k].get("forward")) is type(got[k].get("forward"))
+            for k in every
+        )
+
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
         return (
-            all(error_kind(seen[k]) == error_kind(got[k]) for k in every)
+            same_kinds(seen)
             and any(error_kind(seen[k]) != error_kind(want[k]) for k in every)
             and all(same_values(seen[k], want[k]) for k in due)
         )
@@ -174,6 +181,7 @@ def _comparisons(
     if failing:
         yield same_failure
     if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
+        yield lambda seen: same_kinds(seen) and same_refusals(seen)
         yield same_refusals
     if values:
         yield explains_values

@@ -38,15 +38,30 @@ FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in 
 
 def factor_of(got: Tensor, want: Tensor) -> float | None:
     """c where got = c · want in every entry (c not 0 or 1), else None."""
+    factor = multiple_of(got, want)
+    return None if factor is None or abs(factor - 1) < 1e-9 else factor
+
+
+def multiple_of(got: Tensor, want: Tensor) -> float | None:
+    """c where got = c · want in every entry (c not 0), else None."""
     if got.shape != want.shape or not want.numel() or got.dtype == torch.bool or want.dtype == torch.bool:
         return None
     got, want = got.double(), want.double()
     if not (torch.isfinite(got).all() and torch.isfinite(want).all()) or not want.any():
         return None
     factor = float((got * want).sum() / want.square().sum())
-    if abs(factor) < 1e-12 or abs(factor - 1) < 1e-9 or first_difference(got, factor * want) is not None:
+    if abs(factor) < 1e-12 or first_difference(got, factor * want) is not None:
         return None
     return factor
+
+
+def constant(factors: list[float]) -> str | None:
+    """A sentence where several factors are the same number, which may be a root."""
+    first, root = factors[0], round(factors[0] ** 2)
+    if len(factors) < 2 or any(abs(factor - first) > 1e-9 * abs(first) for factor in factors):
+        return None
+    squared = f", which is √{root}" * (first > 0 and abs(first**2 - root) < 1e-9 and root**0.5 % 1 != 0)
+    return f"Yours is {first:.6g} times the right one{squared}."
 
 
 def rearranged(got: Tensor, want: Tensor) -> str | None:

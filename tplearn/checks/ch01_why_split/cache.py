@@ -26,7 +26,7 @@ def cache_cases(generator: Generator) -> list[Case]:
         for copied in kv_kinds(tp):
             block = pick(generator, 2, 5, 4)
             lengths = [block * pick(generator, 2, 6), block * pick(generator, 7, 9) + 1, pick(generator, 1, block - 1)]
-            lengths += [block * pick(generator, 3, 6) - 1, block * pick(generator, 10, 12) + 2]
+            lengths += [block * pick(generator, 3, 6) - 1, block * pick(generator, 10, 12) + 2, block]
             order = torch.randperm(len(lengths), generator=generator).tolist()
             shape = shape_for(generator, tp, copied=copied)
             arguments = (shape, tp, [lengths[k] for k in order], block, pick(generator, 2, 4))

@@ -69,6 +69,11 @@ COUNTED = (
         "the shape of o.",
     ),
     (
+        "q and o square",
+        "You counted q and o as [hidden, hidden]. Their other side is the width of the queries, heads · head_dim.",
+        "the shapes of q and o.",
+    ),
+    (
         "no bias",
         "The biases are missing. With qkv_bias the projections q, k and v have one each, as wide as their outputs.",
         "shape.qkv_bias.",

@@ -49,6 +49,7 @@ def _attention(shape: ModelShape, q: int, kv: int, tp: int, wrong: str) -> int:
         "four squares": 4 * hidden * hidden // tp,
         "o square": hidden * (q + 2 * kv + hidden // tp),
         "o not cut": hidden * (q + 2 * kv + heads * shape.head_dim),
+        "q and o square": hidden * (2 * hidden // tp + 2 * kv),
         "o cut twice": hidden * (q + 2 * kv) + hidden // tp * q,
     }.get(wrong, hidden * (2 * q + 2 * kv))
     biases = {

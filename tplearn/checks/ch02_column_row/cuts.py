@@ -53,6 +53,27 @@ def entries_tested(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
     return chunked(weight, world_size, dim)
 
 
+def either_divides(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
+    if weight.shape[dim] % world_size and weight.shape[OTHER[dim]] % world_size:
+        raise ValueError("neither divides")
+    return chunked(weight, world_size, dim)
+
+
+def both_tested(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
+    cut(weight, world_size, OTHER[dim])
+    return cut(weight, world_size, dim)
+
+
+def from_the_front(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
+    return chunked(weight, world_size, OTHER[dim] + 2)  # 1 for the outputs, 0 for the inputs
+
+
+def from_the_front_tested(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
+    if weight.shape[OTHER[dim] + 2] % world_size:
+        raise ValueError("does not divide")
+    return from_the_front(weight, world_size, dim)
+
+
 def as_wide_as_tp(weight: Tensor, world_size: int, dim: int) -> list[Tensor]:
     cut(weight, world_size, dim)
     return list(weight.split(world_size, dim=dim))

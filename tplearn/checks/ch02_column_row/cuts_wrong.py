@@ -44,9 +44,30 @@ def mutants_for(outputs: bool) -> tuple[Mutant, ...]:
             "the size in your test.",
         ),
         mutant(
+            "both sizes tested",
+            cuts.both_tested,
+            f"You refuse also where the {others} do not divide. They are not cut: they need not.",
+            "the size in your test.",
+        ),
+        mutant(
+            "dim from the front",
+            cuts.from_the_front,
+            f"You cut dim {1 if outputs else 0}. In [out, in] these are the {others}, and in a stack the "
+            f"{'outputs' if outputs else 'experts'}. The {what} are dim {dim} in both.",
+            "the dim of your cut.",
+        ),
+        mutant(
+            "dim from the front, and its size tested",
+            cuts.from_the_front_tested,
+            f"You cut dim {1 if outputs else 0}, and refuse by its size. In [out, in] these are the {others}, and in a "
+            f"stack the {'outputs' if outputs else 'experts'}. The {what} are dim {dim} in both.",
+            "the dim of your cut.",
+        ),
+        mutant(
             "stack forgotten",
             cuts.stack_forgotten,
-            f"Right for one weight, wrong for a stack. In [experts, out, in] dim {dim + 2} is no longer the {what}"
+            f"The dim is right for one weight, wrong for a stack. In [experts, out, in] dim {dim + 2} is no longer the "
+            + what
             + (": you dealt out whole experts." if outputs else ": you cut the outputs.")
             + f" Counted from the end, the {what} are dim {dim} in both.",
             f"the dim of your cut: {dim} instead of {dim + 2}.",
@@ -91,6 +112,12 @@ def mutants_for(outputs: bool) -> tuple[Mutant, ...]:
             cuts.one_each,
             f"You refuse only where there are fewer {what} than ranks. They must also divide by the number of ranks.",
             refuse,
+        ),
+        mutant(
+            "either size divides",
+            cuts.either_divides,
+            f"You refuse only where neither size divides. Only the {what} are cut, and they must.",
+            "the condition of your test.",
         ),
         mutant(
             "entries tested",

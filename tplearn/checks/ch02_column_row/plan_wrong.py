@@ -181,7 +181,7 @@ MUTANTS = mutants_of(
     ),
     (
         "bias in the sum",
-        "The column plan is right. In the row plan the bias went into the sum tp times: once from each rank.",
+        "The column plan is right. In the row plan the bias is in your result tp times. It is due once, after the sum.",
         "the order of the bias and the all-reduce in the row plan.",
     ),
     (

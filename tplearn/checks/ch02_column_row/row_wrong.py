@@ -45,7 +45,7 @@ MUTANTS = (
     Mutant(
         "bias × tp",
         _ending_in(lambda partials, biases, ledger: _summed(_each(partials, biases), ledger)),
-        "Your result minus the truth is (tp − 1) · bias. All tp copies of the bias went into one sum: added before "
+        "Your result minus the truth is (tp − 1) · bias. The bias is in it tp times. Where it is added before "
         "the all-reduce, every rank's copy is summed with the rest. At tp = 1 that cannot be seen, which is why "
         "one-rank tests pass.",
         "where the bias enters, before or after the all-reduce.",

@@ -22,16 +22,21 @@ def split_rows(weight: Tensor, world_size: int) -> list[Tensor]:
 
 
 def _cases(generator: Generator, dim: int) -> list[Case]:
-    """On each tp: two that divide, one of them in its other dimension too; three that do only there, one nowhere."""
+    """On each tp: three that divide, two of them in the other dimension too; three that do only there, one nowhere."""
     cases = []
     for tp in SIZES:
-        for other, experts, label in ((2 * tp + 1, 0, "one weight"), (5 * tp, tp, "a stack")):
+        odd = 2 * tp + (2 if tp == 4 else 1)  # does not divide; its square may
+        for other, experts, label in (
+            (2 * tp + 1, 0, "one weight"),
+            (3 * tp, 0, "one weight, of two sizes that divide"),
+            (5 * tp, tp, "a stack"),
+        ):
             cases.append(Case(tp, (_weight(generator, dim, tp * pick(generator, 2, 4), other, experts), tp), {}, label))
         if tp > 1:
             for size, other, experts, label in (
                 (2 * tp + 1, 4 * tp, 0, "a size that does not divide"),
                 (tp - 1, 4 * tp, 0, "a size smaller than tp"),
-                (2 * tp + 1, 2 * tp + 1, 0, "no size that divides"),
+                (odd, odd, 0, "no size that divides"),
                 (3 * tp - 1, 4 * tp, tp, "a stack that does not divide"),
             ):
                 cases.append(Case(tp, (_weight(generator, dim, size, other, experts), tp), {}, label))

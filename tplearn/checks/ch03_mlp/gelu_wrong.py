@@ -157,8 +157,8 @@ MUTANTS = (
         ),
         (
             "bias × tp",
-            "Your result minus the right one is (tp − 1) · the bias of down. All tp copies of it went into one "
-            "sum: added before the all-reduce, every rank's copy is summed with the rest.",
+            "Your result minus the right one is (tp − 1) · the bias of down. It is in your result tp "
+            "times. Where it is added before the all-reduce, every rank's copy is summed with the rest.",
             "where down_biases[rank] enters: after the all-reduce.",
         ),
         (
