@@ -80,3 +80,7 @@ def _outside() -> Iterator[dict[str, str]]:
         os.environ.clear()
         os.environ.update(environment)
         dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)
+        # who leaves a group while others still join it breaks their connections: nobody goes on before all are in
+        if store.add(f"back from turn {turn}", 1) == p:
+            store.set(f"all back from turn {turn}", "")
+        store.wait([f"all back from turn {turn}"])

@@ -128,8 +128,8 @@ MUTANTS = (
     Mutant(
         "absent without numbers",
         _absent_without_numbers,
-        'A rank that has no numbers of kind "each" does not come to the sum, and the others wait for it. It brings a '
-        "zero: a collective is called by all ranks, so whether it is must not depend on what one rank holds.",
+        'A rank that has no numbers of kind "each" does not come to the sum, and the others wait for it. It has a zero '
+        "to bring: all ranks call a collective or none does, so that must not depend on what one rank holds.",
         "an if around the all_reduce that looks at sizes: kinds is the same on every rank, sizes are not.",
         alone=True,
     ),
