@@ -1,4 +1,4 @@
-"""Which entries are wrong: those where minus infinity is due, those that are NaN, those where an argument is largest."""
+"""Which entries are wrong: those where minus infinity is due, those with NaN, those where an argument is largest."""
 
 import torch
 
