@@ -92,8 +92,8 @@ MUTANTS = (
     Mutant(
         "early return",
         _leaves_early,
-        "A rank that has no rows, or no more of them, leaves, and the others wait for it in an all_reduce. It has zeros "
-        "to bring: all ranks call a collective equally often, so that must not depend on a rank's own rows.",
+        "A rank that has no rows, or no more of them, leaves, and the others wait for it in an all_reduce. It has "
+        "zeros to bring: all ranks call a collective equally often, so that must not depend on a rank's own rows.",
         "the number of all_reduces must be the same on every rank: agree on the rows first.",
         alone=True,
     ),
