@@ -104,7 +104,7 @@ def _whole(leaves: list[Leaf]) -> str | None:
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
     found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
-    alike = found.pop() if len(found) == 1 else None
+    alike = found.pop() if len(found) == 1 else None if None in found else ELSEWHERE
     return slices(leaves) or alike if alike in (None, ELSEWHERE) else alike
 
 
