@@ -22,10 +22,10 @@ def ring_all_reduce(x: Tensor) -> Tensor:
     rank, p = dist.get_rank(), dist.get_world_size()
     chunks = list(x.reshape(p, -1))  # [n] -> p times [n / p]
     for step in range(p - 1):  # reduce-scatter: rank r ends with the whole sum of chunk r
-        arrived = pass_right(chunks[(rank - step - 1) % p])
-        chunks[(rank - step - 2) % p] = chunks[(rank - step - 2) % p] + arrived
+        arrived = pass_right(chunks[(rank - 1 - step) % p])
+        chunks[(rank - 2 - step) % p] = chunks[(rank - 2 - step) % p] + arrived
     for step in range(p - 1):  # all-gather: pass on what arrived last
-        chunks[(rank - step - 1) % p] = pass_right(chunks[(rank - step) % p])
+        chunks[(rank - 1 - step) % p] = pass_right(chunks[(rank - step) % p])
     return torch.cat(chunks)
 
 

@@ -331,3 +331,55 @@ def test_values_are_compared_in_kind_and_in_depth() -> None:
     assert first_difference([ones, {"b": ones * 2}], [ones, {"b": ones}]).path == (1, "b")
     infinite = torch.tensor([float("-inf"), float("nan"), 1.0], dtype=torch.float64)
     assert first_difference(infinite, infinite.clone()) is None
+
+
+def leaf(got: Tensor, want: Tensor, **inputs: Tensor) -> Leaf:
+    """On one of several ranks, of which nothing else is known."""
+    return Leaf(2, [got], [want], {name: [value] for name, value in inputs.items()})
+
+
+ROWS = torch.arange(84.0).view(42, 2).sin()
+MASKED = torch.tensor([[0.1, -torch.inf], [-torch.inf, 0.3]])
+ONCE = torch.tensor([[0.1, 0.7, 0.2], [0.9, 0.3, 0.4]])
+SPOTS = [
+    (
+        [leaf(ROWS[[*range(12), *range(18, 24), *range(12, 18), *range(24, 42)]], ROWS), leaf(ROWS[[1, 0]], ROWS[:2])],
+        "On tp = 2: Yours is the right one in another order along dim 0: 0–11, 18–23, 12–17, 24–41.",
+    ),
+    ([leaf(MASKED.nan_to_num(neginf=-9.0), MASKED)], "Yours is wrong only where −∞ is due"),
+    ([leaf(ONCE + (ONCE > 0.6), ONCE, z=ONCE)] * 2, "Yours is wrong only at the largest number of each row of z"),
+    ([leaf(ROWS.double() * 3**0.5, ROWS.double())] * 2, "Yours is 1.73205 times the right one, which is √3."),
+    ([leaf(torch.tensor(0.0), torch.tensor(5.0))], "Yours is zero."),
+]
+
+
+@pytest.mark.parametrize(("leaves", "says"), SPOTS, ids=[says.split(":")[0] for _, says in SPOTS])
+def test_a_clue_says_which_entries_are_wrong_and_how(leaves: list[Leaf], says: str) -> None:
+    assert any(clue.startswith(says) for clue in clues(leaves)), clues(leaves)
+
+
+def test_entries_that_are_wrong_elsewhere_too_give_no_such_clue() -> None:
+    everywhere = [leaf(ONCE + 1 + ONCE.square(), ONCE, z=ONCE), leaf(MASKED.nan_to_num(neginf=-9.0) + 1, MASKED)]
+    assert not any("only" in clue for of in everywhere for clue in clues([of]))
+
+
+def test_cases_of_one_label_name_no_misconception_that_several_would_share() -> None:
+    """Without f and without a gather the second all-reduce may be anything."""
+
+    def two_at_least(tokens: int, hidden: int, ffn: int, tp: int, fs: int, gathered: bool) -> list[tuple[str, int]]:
+        y, h = ("all_reduce", 4 * tokens * hidden), ("all_gather", 4 * tokens * ffn // tp)
+        return [] if tp == 1 else [y, y] if not fs and not gathered else [h, *[y] * (3 * fs), h, h]
+
+    verdict = judge(find_exercise("mlp_ledger"), two_at_least)
+    assert not verdict.passed and verdict.misconception is None, str(verdict)
+
+
+def test_a_mistake_in_one_parameter_is_not_told_as_one_in_all() -> None:
+    layer = find_exercise("ColumnLinear")
+    first_shard, first_bias = (
+        next(mutant for mutant in layer.mutants if mutant.name == f"first shard {whose}on every rank")
+        for whose in ("", "of the bias ")
+    )
+    alone = dataclasses.replace(layer, mutants=(first_shard,))
+    assert judge(alone, first_bias.answer, seed=3).misconception is None
+    assert judge(alone, first_shard.answer, seed=3).misconception == first_shard.name

@@ -3,15 +3,18 @@
 Each clue is a fact about every wrong value of one aspect, on every case. It names no cause: it says what can be seen.
 """
 
-from collections.abc import Callable
-
 import torch
 
+from tplearn.checks.factors import difference, ratio, shifted_by
+from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
-from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import ELSEWHERE, FACTORS, digits_shared, factor_of, place_of_right, rearranged
+from tplearn.checks.other_ranks import copies, partial
+from tplearn.checks.relations import ELSEWHERE, ORDER, digits_shared, place_of_right, rearranged
 from tplearn.checks.slices import holes, lengths, slices
+from tplearn.checks.spots import at_the_largest, number_for_infinity
+
+ZERO = "Yours is zero everywhere."
 
 
 def clues(leaves: list[Leaf]) -> list[str]:
@@ -28,67 +31,9 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _zero(leaves: list[Leaf]) -> str | None:
-    return "Yours is zero everywhere." if all(not got.any() for _, got, _ in wrong_pairs(leaves)) else None
-
-
-def _ratio(leaves: list[Leaf]) -> str | None:
-    """One factor for every wrong tensor, as a number or as a function of tp."""
-    factors = [(tp, factor_of(got, want)) for tp, got, want in wrong_pairs(leaves)]
-    if any(factor is None for _, factor in factors):
+    if any(got.any() for _, got, _ in wrong_pairs(leaves)):
         return None
-    tps = {tp for tp, _ in factors}
-    for text, function in FACTORS:
-        if tps == {1} and function(1) != function(7):
-            continue  # on one rank nothing can be said about tp
-        if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-            alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
-            return f"Yours is exactly {text} the right one{alone}."
-    return None
-
-
-def _difference(leaves: list[Leaf]) -> str | None:
-    """Yours minus the right one is a multiple of an argument."""
-    names = set.intersection(*(set(leaf.inputs) for leaf in leaves)) if leaves else set()
-    if not all(leaf.alike_in_shape for leaf in leaves):
-        return None
-    for name in sorted(names):
-        factors = []
-        for leaf in leaves:
-            for rank in leaf.wrong:
-                arguments = leaf.inputs[name]
-                argument = arguments[rank if len(arguments) > 1 else 0]
-                try:
-                    whole = argument.expand_as(leaf.want[rank])
-                except RuntimeError:
-                    whole = torch.zeros(())
-                factors.append((leaf.tp, factor_of(leaf.got[rank] - leaf.want[rank], whole)))
-        if any(factor is None for _, factor in factors):
-            continue
-        for text, function in DIFFERENCES:
-            if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-                return f"Yours minus the right one is {text}{name}."
-    return None
-
-
-DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
-    ("(tp − 1) · ", lambda tp: tp - 1),
-    ("minus ", lambda tp: -1),
-    ("", lambda tp: 1),
-    ("tp · ", lambda tp: tp),
-    ("minus (tp − 1) · ", lambda tp: 1 - tp),
-    ("(1/tp − 1) · ", lambda tp: 1 / tp - 1),
-)
-
-
-def _shifted(leaves: list[Leaf]) -> str | None:
-    """The same number too much everywhere, which is a function of tp."""
-    if not all(leaf.alike_in_shape and leaf.got[0].is_floating_point() for leaf in leaves):
-        return None
-    for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
-        for sign, word in ((1, "more"), (-1, "less")):
-            if all(equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
-                return f"Yours is exactly {text} {word} than the right one, everywhere."
-    return None
+    return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 
 
 def _whole(leaves: list[Leaf]) -> str | None:
@@ -103,9 +48,15 @@ def _whole(leaves: list[Leaf]) -> str | None:
 
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
-    found = {rearranged(got, want) for _, got, want in wrong_pairs(leaves)}
+    told = [(tp, rearranged(got, want)) for tp, got, want in wrong_pairs(leaves)]
+    found = {sentence for _, sentence in told}
     alike = found.pop() if len(found) == 1 else None if None in found else ELSEWHERE
-    return slices(leaves) or alike if alike in (None, ELSEWHERE) else alike
+    if alike not in (None, ELSEWHERE):
+        return alike
+    along = {(sentence or "").partition(":")[0] for _, sentence in told}
+    if len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
+        return f"On tp = {told[0][0]}: {told[0][1]}"
+    return slices(leaves) or alike
 
 
 def _precision(leaves: list[Leaf]) -> str | None:
@@ -128,8 +79,19 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    found = {place_of_right(got, want) for _, got, want in wrong_pairs(leaves)}
-    return found.pop() if len(found) == 1 else None
+    places = {(tp, place_of_right(got, want)) for tp, got, want in wrong_pairs(leaves)}
+    found = {place for _, place in places}
+    if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
+        return None
+    side, count, size, dim = next(iter(found))
+    shown = f"{count} of {size}" if len(found) == 1 else _share(places)
+    return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
+
+
+def _share(places: set) -> str:
+    if all(count * tp == size for tp, (_, count, size, _) in places):
+        return "size / tp"
+    return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 
 def _not_finite(leaves: list[Leaf]) -> str | None:
@@ -141,17 +103,20 @@ def _not_finite(leaves: list[Leaf]) -> str | None:
 
 LOOKS = (
     _zero,
-    _ratio,
+    ratio,
+    formula,
     copies,
     partial,
     mixture,
-    _difference,
-    _shifted,
+    difference,
+    shifted_by,
     _whole,
     _order,
     holes,
     lengths,
     _precision,
     _not_finite,
+    number_for_infinity,
+    at_the_largest,
     _where,
 )

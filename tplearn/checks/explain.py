@@ -6,19 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tplearn.checks.arguments import arguments_of, called_with, numbers_in, tensors_in
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.clues import clues
+from tplearn.checks.beside import bill, only_kind
+from tplearn.checks.clues import ZERO, clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.leaf import Leaf
-from tplearn.checks.observe import Observation, WithLedger
+from tplearn.checks.observe import Observation
 from tplearn.ranks import CollectiveMismatch, Deadlock, RankDied, RankTimeout
-from tplearn.ranks.job import PerRank
 
 Seen = list[Observation]
 CUT_OFF = "A .detach(), .item(), .data, torch.tensor(...) or no_grad on the way ends the autograd graph."
-SHOWN = 120  # characters of an argument
-NOT_SHOWN = ("seed", "groups", "inputs", "upstream")  # what an observer is given for itself, or a case's label says
+NO_WAY_BACK = f"No gradient comes back: it does not enter the result there, or the graph is cut. {CUT_OFF}"
 
 
 def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str:
@@ -28,10 +28,12 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     case, mine, due, aspect = cases[k], got[k], want[k], wrong[k][0]
     names = list(inspect.signature(exercise.reference).parameters)
     if "error" in due and "error" not in mine:
-        error, called = due["error"], _called_with(exercise, case)
-        return f"{case.where} your function returned a result, where a {error.kind} is due:\n  {error.text}{called}"
+        error, called = due["error"], called_with(exercise, case)
+        returned = "None" if mine.get("forward", "") is None else "a result"
+        told = f"{case.where} your function returned {returned}, where a {error.kind} is due:\n  {error.text}{called}"
+        return told + only_kind(cases, wrong)
     if "error" in mine:
-        return explain_failure(mine["error"], case, due.get("error"))
+        return explain_failure(mine["error"], case, due.get("error")) + only_kind(cases, wrong)
     if aspect == "inputs":
         return _changed(exercise, mine[aspect], names)
     if aspect == "handles":
@@ -42,13 +44,18 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     if complaint:
         return f"{case.where} {complaint}"
     if aspect == "ledger":
-        return f"{case.where} {exercise.sent.complaint(mine.get('ledger', []), due.get('ledger', []))}"
+        complaint = exercise.sent.complaint(mine.get("ledger", []), due.get("ledger", []))
+        return f"{case.where} {complaint}{only_kind(cases, wrong)}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
     text = f"{case.where} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
     if aspect == "gradient" and difference.how.startswith("is None"):
-        return f"{text} No gradient comes back: it does not enter the result there, or the graph is cut. {CUT_OFF}"
+        return f"{text} {NO_WAY_BACK}"
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)
-    return text + _called_with(exercise, case) + "".join("\n" + clue for clue in clues(leaves))
+    found = clues(leaves)
+    if aspect == "gradient" and ZERO in found:
+        found.insert(1, NO_WAY_BACK)
+    told = text + called_with(exercise, case) + "".join("\n" + clue for clue in found)
+    return told + bill(exercise, mine, due) + only_kind(cases, wrong)
 
 
 def _weight(wrong: list[str], case: Case) -> tuple:
@@ -67,7 +74,8 @@ def explain_failure(failure: Failure, case: Case, due: Failure | None = None) ->
         return "The process of your function ended before it returned." + report
     if failure.kind in (Deadlock.__name__, CollectiveMismatch.__name__):
         return f"On {case}:" + report
-    wanted = f", where a {due.kind} is due ({due.text})" if due else ""
+    refuses = failure.kind == ValueError.__name__ and "raise " in failure.detail
+    wanted = f", where a {due.kind} is due ({due.text})" if due else ", where a result is due" if refuses else ""
     return (
         f"{case.where} your function raised {failure.kind}{': ' if failure.text else ''}{failure.text}{wanted}{report}"
     )
@@ -102,7 +110,8 @@ def leaves_of(
         tensors = [(_tensor(one), _tensor(other)) for one, other in pairs]
         if all(one is not None and other is not None for one, other in tensors):
             ones, others = (list(side) for side in zip(*tensors, strict=True))
-            found.append(Leaf(case.tp, ones, others, _inputs(exercise, case)))
+            given = arguments_of(exercise, case)
+            found.append(Leaf(case.tp, ones, others, tensors_in(given, case.tp), numbers_in(given)))
     return found
 
 
@@ -123,47 +132,6 @@ def _tensor(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
         return value
     return torch.tensor(value, dtype=torch.float64) if type(value) in (int, float) else None
-
-
-def _arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
-    """The arguments by name: as the observer says, by its own names, or by the reference's where it hands them over."""
-    given = getattr(exercise.observe, "arguments", None)
-    if given is not None:
-        return given(*case.args)
-    observer = exercise.observe.observer if isinstance(exercise.observe, WithLedger) else exercise.observe
-    named = [
-        name for name, own in inspect.signature(observer).parameters.items() if own.kind is own.POSITIONAL_OR_KEYWORD
-    ]
-    names = named[1:] or inspect.signature(exercise.reference).parameters  # the first one is the answer
-    return dict(zip(names, case.args, strict=False))
-
-
-def _inputs(exercise: Exercise, case: Case) -> dict[str, list[Tensor]]:
-    found: dict[str, list[Tensor]] = {}
-    for name, value in _arguments(exercise, case).items():
-        values = list(value.values) if isinstance(value, PerRank) else value if isinstance(value, list) else [value]
-        if values and all(isinstance(item, Tensor) for item in values) and len(values) in (1, case.tp):
-            found[name] = values
-    return found
-
-
-def _called_with(exercise: Exercise, case: Case) -> str:
-    """What the function was called with, where that can be read: numbers, words and sizes, not tensors alone."""
-    arguments = {name: value for name, value in _arguments(exercise, case).items() if name not in NOT_SHOWN}
-    if not arguments or all(isinstance(value, Tensor | list | PerRank) for value in arguments.values()):
-        return ""
-    return "\nIt was called with " + ", ".join(f"{name} = {_short(value)}" for name, value in arguments.items()) + "."
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, PerRank):
-        return "on each rank another " + _short(value.values[0])
-    if isinstance(value, Tensor):
-        return f"{'×'.join(map(str, value.shape)) or 'a scalar'} numbers"
-    if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
-        return f"{len(value)} of {_short(value[0])}"
-    text = repr(value)
-    return text if len(text) <= SHOWN or hasattr(value, "__dataclass_fields__") else text[: SHOWN - 1] + "…"
 
 
 def _complaint(found: Any) -> str:

@@ -1,7 +1,7 @@
 """One tensor of an answer beside the right one, with its twins on other ranks and what went in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,13 +13,15 @@ from tplearn.checks.compare import first_difference
 class Leaf:
     """One tensor of an aspect, on one case: what each rank (or list entry) has, and should have.
 
-    inputs: the arguments of the call by name, as tensors, for each rank where they differ.
+    inputs: the arguments of the call by name, as tensors, for each rank where they differ; numbers: the whole numbers
+    among them.
     """
 
     tp: int
     got: list[Tensor]
     want: list[Tensor]
     inputs: dict[str, list[Tensor]]
+    numbers: dict[str, float] = field(default_factory=dict)
 
     @property
     def wrong(self) -> list[int]:

@@ -1,11 +1,19 @@
 """Which known wrong answer an answer behaves like: first in everything, then in values, then in what it runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from tplearn.checks.aspects import same_values, values_wrong, wrong_aspects
 from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Case, Exercise, Mutant
-from tplearn.checks.likeness import entry_at, error_kind, failure_pattern, names_to_difference, observed_alike
+from tplearn.checks.likeness import (
+    entry_at,
+    error_kind,
+    failure_pattern,
+    names_to_difference,
+    observed_alike,
+    wrong_entry_names,
+)
 from tplearn.checks.observe import Observation
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import bytes_by_rank, ops_by_rank
@@ -14,6 +22,17 @@ from tplearn.ranks import CollectiveMismatch, Deadlock
 Seen = list[Observation]
 # A report says more than what the values elsewhere may show.
 REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
+
+
+@dataclass(frozen=True)
+class OneKind:
+    """A comparison on the cases of one label alone: it tells something where one mutant only is alike there."""
+
+    alike: Callable[[Seen], bool]
+
+    def __call__(self, seen: Seen) -> bool:
+        """Whether a mutant is alike on these cases."""
+        return self.alike(seen)
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -25,7 +44,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     4. the same in the first value that is wrong (a result, where the gradient is spoilt in another way), and right
        where the answer is;
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
-    6. the same on the plain cases, on all but those of one label, or on those of one label alone;
+    6. the same on the plain cases, on all but those of one label, or, as the only mutant, on those of one label alone;
     7. the right values, by the same collectives, whatever their sizes (or by as many bytes, where only these count);
     8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
        the same values elsewhere;
@@ -37,9 +56,9 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     failed = [k for k, seen in enumerate(got) if "error" in seen and "error" not in want[k]]
     tried = list(_mutants_seen(exercise, cases, got, failed))
     for alike in _comparisons(exercise, cases, got, want, wrong):
-        for mutant, seen in tried:
-            if alike(seen):
-                return mutant
+        found = [mutant for mutant, seen in tried if alike(seen)]
+        if found and (len(found) == 1 or not isinstance(alike, OneKind)):
+            return found[0]
     return None
 
 
@@ -62,7 +81,7 @@ def _comparisons(
 ) -> Iterator[Callable[[Seen], bool]]:
     every = range(len(cases))
     due = [k for k in every if "error" not in want[k]]
-    ranks = [k for k in due if cases[k].tp > 1]
+    ranks = [k for k in due if cases[k].tp > 1] or due
     values = {aspect for k in due for aspect in values_wrong(wrong[k])}
     failing = [k for k in due if "error" in wrong[k]]
     bills = [k for k in due if "ledger" in wrong[k]]
@@ -79,10 +98,17 @@ def _comparisons(
 
         return alike
 
+    def same_kinds(seen: Seen) -> bool:
+        """An error of one type, or a result of one type, on every case."""
+        return all(
+            error_kind(seen[k]) == error_kind(got[k]) and type(seen[k].get("forward")) is type(got[k].get("forward"))
+            for k in every
+        )
+
     def refuses(seen: Seen) -> bool:
         """Wrong only where an error is due, and so is the mutant, in the same way."""
         return (
-            all(error_kind(seen[k]) == error_kind(got[k]) for k in every)
+            same_kinds(seen)
             and any(error_kind(seen[k]) != error_kind(want[k]) for k in every)
             and all(same_values(seen[k], want[k]) for k in due)
         )
@@ -115,8 +141,16 @@ def _comparisons(
         return alike
 
     def same_first_entry(seen: Seen) -> bool:
-        entries = [[entry_at(of[k].get(first), names) for k in ranks if first in want[k]] for of in (got, seen, want)]
-        return bool(names) and first_difference(*entries[:2]) is None and first_difference(*entries[1:]) is not None
+        """Alike in this entry, and wrong in no other in which the answer is right."""
+        asked = [k for k in ranks if first in want[k]]
+        entries = [[entry_at(of[k].get(first), names) for k in asked] for of in (got, seen, want)]
+        if not names or first_difference(*entries[:2]) is not None or first_difference(*entries[1:]) is None:
+            return False
+        return all(
+            wrong_entry_names(seen[k].get(first), want[k][first])
+            <= wrong_entry_names(got[k].get(first), want[k][first])
+            for k in asked
+        )
 
     def same_refusals(seen: Seen) -> bool:
         return all(error_kind(seen[k]) == error_kind(got[k]) for k in due) and all(
@@ -132,28 +166,32 @@ def _comparisons(
         yield same_on(ranks)
         yield same_first_value(ranks)
         yield same_first_entry
-        for numbers in _by_label(cases, ranks):
+        labels = dict.fromkeys(cases[k].label for k in ranks if cases[k].label)
+        for numbers in _but_one_label(cases, ranks, labels):
             yield same_on(numbers)
             yield same_first_value(numbers)
+        for label in labels:
+            numbers = [k for k in ranks if cases[k].label == label]
+            yield OneKind(same_on(numbers))
+            yield OneKind(same_first_value(numbers))
     elif not fails and bills:
         yield same_collectives
     elif not fails:
         yield refuses
     if failing:
         yield same_failure
+    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
+        yield lambda seen: same_kinds(seen) and same_refusals(seen)
+        yield same_refusals
     if values:
         yield explains_values
     elif bills:
         yield explains_bills
-    if failing and {error_kind(got[k]) for k in failing} <= {error_kind(seen) for seen in want}:
-        yield same_refusals
     if failing and not any(error_kind(got[k]) in REPORTED and not cases[k].label for k in failing):
         yield same_on([k for k in ranks if k not in failing])
 
 
-def _by_label(cases: list[Case], numbers: list[int]) -> Iterator[list[int]]:
-    """The cases without a label; all but those of one label; those of one label. Each may have a mistake of its own."""
-    labels = dict.fromkeys(cases[k].label for k in numbers if cases[k].label)
+def _but_one_label(cases: list[Case], numbers: list[int], labels: Iterable[str]) -> Iterator[list[int]]:
+    """The cases without a label; all but those of one label, which may have a mistake of its own."""
     yield [k for k in numbers if not cases[k].label]
     yield from ([k for k in numbers if cases[k].label != label] for label in labels)
-    yield from ([k for k in numbers if cases[k].label == label] for label in labels)

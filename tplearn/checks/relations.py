@@ -1,5 +1,6 @@
 """How one tensor is related to another: a factor, the same numbers in another order, rounding, the part that agrees."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -30,19 +31,26 @@ FACTORS: tuple[tuple[str, Callable[[int], float]], ...] = (
     ("a quarter of", lambda tp: 0.25),
     ("an eighth of", lambda tp: 0.125),
 )
+ORDER = "is the right one in another order along dim"
 ELSEWHERE = "Yours holds the right numbers in other places."
 FLOAT32 = 1e-5  # of the largest number: what is left after a few operations in float32
 
 
 def factor_of(got: Tensor, want: Tensor) -> float | None:
     """c where got = c · want in every entry (c not 0 or 1), else None."""
+    factor = multiple_of(got, want)
+    return None if factor is None or abs(factor - 1) < 1e-9 else factor
+
+
+def multiple_of(got: Tensor, want: Tensor) -> float | None:
+    """c where got = c · want in every entry (c not 0), else None."""
     if got.shape != want.shape or not want.numel() or got.dtype == torch.bool or want.dtype == torch.bool:
         return None
     got, want = got.double(), want.double()
     if not (torch.isfinite(got).all() and torch.isfinite(want).all()) or not want.any():
         return None
     factor = float((got * want).sum() / want.square().sum())
-    if abs(factor) < 1e-12 or abs(factor - 1) < 1e-9 or first_difference(got, factor * want) is not None:
+    if abs(factor) < 1e-12 or first_difference(got, factor * want) is not None:
         return None
     return factor
 
@@ -60,8 +68,7 @@ def rearranged(got: Tensor, want: Tensor) -> str | None:
     for dim in range(want.ndim):
         order = _order_along(got, want, dim)
         if order is not None:
-            shown = ", ".join(map(str, order[:12])) + (", …" if len(order) > 12 else "")
-            return f"Yours is the right one in another order along dim {dim}: {shown}."
+            return f"Yours {ORDER} {dim}: {_in_runs(order)}."
     if first_difference(got.flatten().sort().values, want.flatten().sort().values) is None:
         return ELSEWHERE
     return None
@@ -78,6 +85,14 @@ def _order_along(got: Tensor, want: Tensor, dim: int) -> list[int] | None:
     return order if sorted(order) == list(range(want.shape[dim])) and order != sorted(order) else None
 
 
+def _in_runs(order: list[int]) -> str:
+    """ "0–5, 12–17, 6–11": numbers that follow one another as one run; the first twelve runs."""
+    starts = [k for k, index in enumerate(order) if not k or index != order[k - 1] + 1]
+    runs = [order[a:b] for a, b in itertools.pairwise([*starts, len(order)])]
+    shown = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs[:12]]
+    return ", ".join(shown) + ", …" * (len(runs) > 12)
+
+
 def digits_shared(got: Tensor, want: Tensor) -> int | None:
     """How many digits agree, where it is about as many as a shorter float type keeps."""
     if got.shape != want.shape or not got.is_floating_point() or not want.is_floating_point():
@@ -92,8 +107,9 @@ def digits_shared(got: Tensor, want: Tensor) -> int | None:
     return int(-math.log10(error)) if error > 0 else 16
 
 
-def place_of_right(got: Tensor, want: Tensor) -> str | None:
-    """Which slices along one dim are right, where the others are all wrong: first ones, or last ones."""
+def place_of_right(got: Tensor, want: Tensor) -> tuple[str, int, int, int] | None:
+    """Which slices along one dim are right, where the others are all wrong: ("first" or "last", how many, of how many,
+    dim)."""
     if got.shape != want.shape or want.ndim < 1 or want.shape[0] < 2 or not want.numel():
         return None
     for dim in range(want.ndim):
@@ -103,7 +119,7 @@ def place_of_right(got: Tensor, want: Tensor) -> str | None:
         if not right or len(right) == size:
             continue
         if right == list(range(len(right))):
-            return f"The first {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "first", len(right), size, dim
         if right == list(range(size - len(right), size)):
-            return f"The last {len(right)} of {size} along dim {dim} are right, the others wrong."
+            return "last", len(right), size, dim
     return None

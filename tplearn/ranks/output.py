@@ -83,10 +83,11 @@ class Outputs:
         return bool(data)
 
     def finish(self, hide_aborts: bool = False) -> list[str]:
-        """Show the rest, without C++'s last words where asked, and return every rank's text."""
+        """Show the rest and return every rank's text, both without C++'s last words where asked."""
         for output in self.ranks:
             if hide_aborts:
                 output.unshown = output.unshown.split(ABORT)[0]
             output.show(to_the_end=True)
         sys.stdout.flush()
-        return [output.text() for output in self.ranks]
+        texts = [output.text() for output in self.ranks]
+        return [text.split(ABORT)[0] for text in texts] if hide_aborts else texts

@@ -13,7 +13,7 @@ from pathlib import Path
 from tplearn.ranks import report, values
 from tplearn.ranks.decide import Decider
 from tplearn.ranks.diagnose import Judge
-from tplearn.ranks.errors import CollectiveMismatch, RankError
+from tplearn.ranks.errors import RankDied, RankError
 from tplearn.ranks.events import Event, Returned, Started
 from tplearn.ranks.interrupts import interrupt_waits
 from tplearn.ranks.job import Job
@@ -53,9 +53,9 @@ class Supervisor:
             print(report.interrupted(self.judge, self._stacks()), file=sys.stderr)
             raise
         finally:
-            # What C++ prints when it aborts over a mismatch is the consequence of what the report says.
+            # What C++ prints when it aborts over a fault of others is the consequence of what the report says.
             with interrupt_waits():
-                output = self._close(hide_aborts=isinstance(error, CollectiveMismatch))
+                output = self._close(hide_aborts=error is not None and not isinstance(error, RankDied))
         ledger = report.ledger_of(self.judge)
         if error is not None:
             error.tracebacks, error.output, error.ledger = self.judge.tracebacks(), output, ledger

@@ -26,7 +26,7 @@ def cache_cases(generator: Generator) -> list[Case]:
         for copied in kv_kinds(tp):
             block = pick(generator, 2, 5, 4)
             lengths = [block * pick(generator, 2, 6), block * pick(generator, 7, 9) + 1, pick(generator, 1, block - 1)]
-            lengths += [block * pick(generator, 3, 6) - 1, block * pick(generator, 10, 12) + 2]
+            lengths += [block * pick(generator, 3, 6) - 1, block * pick(generator, 10, 12) + 2, block]
             order = torch.randperm(len(lengths), generator=generator).tolist()
             shape = shape_for(generator, tp, copied=copied)
             arguments = (shape, tp, [lengths[k] for k in order], block, pick(generator, 2, 4))
@@ -42,6 +42,8 @@ def _cache(shape: ModelShape, tp: int, lengths: list[int], block: int, bytes_per
         "query heads": heads // tp * head_dim,
         "all query heads": heads * head_dim,
         "not cut": kv_heads * head_dim,
+        "sequences dealt out": kv_heads * head_dim,
+        "sequences cut": kv_heads * head_dim,
         "no head left": kv_heads // tp * head_dim,
         "below one head": kv_heads * head_dim // tp,
     }.get(wrong, max(1, kv_heads // tp) * head_dim)
@@ -54,6 +56,8 @@ def _cache(shape: ModelShape, tp: int, lengths: list[int], block: int, bytes_per
         "longest, no blocks": len(lengths) * max(lengths),
         "one block each": len(lengths) * block,
         "first sequence": math.ceil(lengths[0] / block) * block,
+        "sequences dealt out": sum(math.ceil(length / block) * block for length in lengths[::tp]),
+        "sequences cut": sum(math.ceil(length / block) * block for length in lengths[: math.ceil(len(lengths) / tp)]),
         "blocks for tokens": sum(math.ceil(length / block) for length in lengths),
         "rounded to nearest": sum(round(length / block) * block for length in lengths),
     }.get(wrong, sum(math.ceil(length / block) * block for length in lengths))
@@ -109,6 +113,18 @@ KV_CACHE_BYTES = Exercise(
             "blocks for tokens",
             "You counted blocks as if each held one token. It holds `block` of them.",
             "the factor block.",
+        ),
+        (
+            "sequences dealt out",
+            "You dealt the sequences out, every tp-th to a rank, with all their KV heads. The heads are what is cut: "
+            "every rank stores its own heads of every sequence.",
+            "lengths, and num_key_value_heads.",
+        ),
+        (
+            "sequences cut",
+            "You gave a rank its share of the list of sequences, with all KV heads. The heads are what is cut: every "
+            "rank stores its own heads of every sequence.",
+            "lengths, and num_key_value_heads.",
         ),
         ("first sequence", "That is the cache of one sequence, the first. Each has its own.", "lengths."),
         (

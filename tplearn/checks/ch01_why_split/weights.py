@@ -2,7 +2,8 @@
 
 from torch import Generator
 
-from tplearn.checks.ch01_why_split.counting import COUNTED, count
+from tplearn.checks.ch01_why_split.counted import COUNTED
+from tplearn.checks.ch01_why_split.counting import count
 from tplearn.checks.ch01_why_split.inputs import SIZES, kv_kinds, kv_label, shape_for
 from tplearn.checks.exercise import Case, Exercise, Mutant, mutants_of
 from tplearn.planning.memory import parameter_count, weight_bytes_per_rank
@@ -83,6 +84,12 @@ WEIGHT_BYTES_PER_RANK = Exercise(
             BITS,
             NUMBERS,
             ("q not cut", "Your q and o are whole on every rank. Query heads are cut: heads / tp a rank.", "q and o."),
+            (
+                "o cut twice",
+                "Your o is cut by its inputs and by its outputs. It is cut once, by the heads it reads: [hidden, "
+                "heads / tp · head_dim].",
+                "o.",
+            ),
             ("o not cut", "Your o is whole on every rank. It is cut by the heads it reads, as q is.", "o."),
             (
                 "biases whole",

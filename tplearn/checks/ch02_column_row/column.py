@@ -152,6 +152,14 @@ COLUMN_PARALLEL = Exercise(
             "the index of bias_shards inside your loop.",
         ),
         Mutant(
+            "rank 0's bias alone",
+            lambda xs, weights, biases, ledger: column_parallel(
+                xs, weights, [biases[0], *map(torch.zeros_like, biases[1:])], ledger
+            ),
+            "Only rank 0 added its shard of the bias. Nothing is summed here: each rank adds its own shard.",
+            "the condition before the bias.",
+        ),
+        Mutant(
             "bias after the gather",
             lambda xs, weights, biases, ledger: [
                 y + b for y, b in zip(_no_bias(xs, weights, biases, ledger), biases, strict=True)

@@ -21,6 +21,10 @@ def linear(
         plan = {"row": "column", "column": "row"}[plan]
     if wrong == "no collective":
         ledger = Ledger()
+    if wrong == "cut x by rows" and x_is_cut:
+        plan = "row"
+    if (wrong == "dense" or (wrong, plan) == ("dense row", "row")) and not x_is_cut:
+        return [x @ weight.T + bias for x in xs]
     by_plan = _column if plan == "column" else _row
     return by_plan(xs, weight, bias, x_is_cut, ledger, wrong)
 
@@ -49,7 +53,8 @@ def _row(xs: Shards, weight: Tensor, bias: Tensor, x_is_cut: bool, ledger: Ledge
         xs, x_is_cut = all_gather(xs, -1, ledger=ledger), False
     if not x_is_cut and wrong not in ("x not cut", "x as it comes"):
         xs = [split(x, p, 1)[0 if wrong == "rank 0's columns" else rank] for rank, x in enumerate(xs)]
-    partials = products(xs, split(weight, p, 1))
+    dealt = [weight[:, rank::p] for rank in range(p)]
+    partials = products(xs, dealt if wrong == "weight dealt like cards" else split(weight, p, 1))
     if wrong == "bias in the sum":
         return all_reduce([y + bias for y in partials], ledger=ledger)
     if wrong == "never summed":
@@ -74,6 +79,30 @@ MUTANTS = mutants_of(
         "all_gather(..., ledger=ledger) and all_reduce(..., ledger=ledger).",
     ),
     (
+        "dense row",
+        "In the row plan with a whole x every rank multiplied all of x with all of the weight: nothing is cut. A rank "
+        "takes its columns of x and of the weight, and the partials are summed.",
+        'plan == "row" where x is whole.',
+    ),
+    (
+        "dense",
+        "Where x is whole, every rank computed all of Y with all of the weight: nothing is cut. Both plans cut the "
+        "weight, and a collective brings Y together.",
+        "both plans where x is whole.",
+    ),
+    (
+        "cut x by rows",
+        "Every number is right, and the ledger is not: where x is cut you took the row plan, whatever was asked for. "
+        "The plan says how the weight is cut, and x has to follow.",
+        'plan == "column" where x_is_cut.',
+    ),
+    (
+        "weight dealt like cards",
+        "In the row plan you dealt the weight's inputs like cards: rank 0 got number 0, tp, 2·tp and so on. x is cut "
+        "in blocks: its columns met the wrong columns of the weight.",
+        "split(weight, world_size, 1).",
+    ),
+    (
         "gathered and cut again",
         "The row plan gathered an x that was cut, and cut it again. Row parallel wants x cut: take it as it comes.",
         'plan == "row" where x_is_cut.',
@@ -84,11 +113,7 @@ MUTANTS = mutants_of(
         "sum of shards padded to full width is their concatenation, and it moves more bytes.",
         "the collective that puts finished shards side by side.",
     ),
-    (
-        "rank 0's x",
-        RANK_0_X,
-        "the index of xs inside your loop.",
-    ),
+    ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
     (
         "rank 0's x in the row plan",
         "The numbers are right and the gradient is not: in the row plan every rank's columns came from rank 0's "
@@ -156,7 +181,7 @@ MUTANTS = mutants_of(
     ),
     (
         "bias in the sum",
-        "The column plan is right. In the row plan the bias went into the sum tp times: once from each rank.",
+        "The column plan is right. In the row plan the bias is in your result tp times. It is due once, after the sum.",
         "the order of the bias and the all-reduce in the row plan.",
     ),
     (

@@ -4,7 +4,8 @@ from functools import partial
 
 from torch import Generator, Tensor
 
-from tplearn.checks.ch02_column_row.cuts import INPUTS, OUTPUTS, cut, mutants_for
+from tplearn.checks.ch02_column_row.cuts import INPUTS, OUTPUTS, cut
+from tplearn.checks.ch02_column_row.cuts_wrong import mutants_for
 from tplearn.checks.ch02_column_row.inputs import SIZES
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import pick, randn
@@ -21,18 +22,24 @@ def split_rows(weight: Tensor, world_size: int) -> list[Tensor]:
 
 
 def _cases(generator: Generator, dim: int) -> list[Case]:
-    """On each tp: two that divide, one of them in its other dimension too; and three that do only there."""
+    """On each tp: three that divide, two of them in the other dimension too; three that do only there, one nowhere."""
     cases = []
     for tp in SIZES:
-        for other, experts, label in ((2 * tp + 1, 0, "one weight"), (5 * tp, tp, "a stack")):
+        odd = 2 * tp + (2 if tp == 4 else 1)  # does not divide; its square may
+        for other, experts, label in (
+            (2 * tp + 1, 0, "one weight"),
+            (3 * tp, 0, "one weight, of two sizes that divide"),
+            (5 * tp, tp, "a stack"),
+        ):
             cases.append(Case(tp, (_weight(generator, dim, tp * pick(generator, 2, 4), other, experts), tp), {}, label))
         if tp > 1:
-            for size, experts, label in (
-                (2 * tp + 1, 0, "a size that does not divide"),
-                (tp - 1, 0, "a size smaller than tp"),
-                (3 * tp - 1, tp, "a stack that does not divide"),
+            for size, other, experts, label in (
+                (2 * tp + 1, 4 * tp, 0, "a size that does not divide"),
+                (tp - 1, 4 * tp, 0, "a size smaller than tp"),
+                (odd, odd, 0, "no size that divides"),
+                (3 * tp - 1, 4 * tp, tp, "a stack that does not divide"),
             ):
-                cases.append(Case(tp, (_weight(generator, dim, size, 4 * tp, experts), tp), {}, label))
+                cases.append(Case(tp, (_weight(generator, dim, size, other, experts), tp), {}, label))
     return cases
 
 

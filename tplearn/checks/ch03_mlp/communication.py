@@ -42,6 +42,8 @@ def _bill(
     }
     if wrong == "inner layer backward":
         return tokens * (hidden + (ffn if training else 0)) * bytes_per_number
+    if wrong == "weight gradients too":
+        return (tokens * hidden + training * (tokens * hidden + 2 * hidden * ffn // p)) * bytes_per_number
     each = numbers.get(wrong, tokens * width) * {"always 4": 4, "always 2": 2, "numbers": 1}.get(
         wrong, bytes_per_number
     )
@@ -102,6 +104,12 @@ MLP_COMMUNICATION_BYTES = Exercise(
             "You counted y forward and the inner layer backward. Backward it is dx that is summed, and dx has the "
             "shape of x: tokens × hidden.",
             "what the ranks hold partials of in the backward pass.",
+        ),
+        (
+            "weight gradients too",
+            "You counted the gradients of the weights in the backward pass. Data parallel copies sum those. Here each "
+            "rank owns its shards, and their gradients stay with it: only dx is summed.",
+            "the term with ffn.",
         ),
         ("whole weights", "You counted the weights, hidden × ffn. Weights stay where they are.", "what is summed."),
         ("weights", "You counted a rank's weights, hidden × ffn / tp. Weights stay where they are.", "what is summed."),

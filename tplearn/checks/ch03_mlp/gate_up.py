@@ -53,6 +53,10 @@ def _reshard(shards: Shards, world_size: int, wrong: str = "") -> Shards:
         return [torch.cat(pair) for h in halves for pair in zip(*(split(x, world_size, 0) for x in h), strict=True)]
     if wrong == "refuses fewer ranks" and world_size % len(shards):
         raise ValueError("only to a multiple")
+    if wrong == "one shard's ffn tested" and (len(shards[0]) // 2) % world_size:
+        raise ValueError("ffn of one shard does not divide")
+    if wrong == "one shard's rows tested" and len(shards[0]) % world_size:
+        raise ValueError("one shard's rows do not divide")
     if wrong == "every other row":
         return fuse(*(torch.cat([shard[half::2] for shard in shards]) for half in (0, 1)), world_size)
     if wrong == "side by side":
@@ -130,6 +134,18 @@ RESHARD_GATE_UP = Exercise(
             "You refuse wherever the new number of ranks is not a multiple of the old one. All that must divide is "
             "ffn, by the new number.",
             "the condition of your ValueError.",
+        ),
+        (
+            "one shard's ffn tested",
+            "You refuse where the gate rows of one old shard do not divide by world_size. An old shard need not "
+            "divide: ffn must, the gate rows of all shards together.",
+            "the size that you test.",
+        ),
+        (
+            "one shard's rows tested",
+            "You refuse where the rows of one old shard do not divide by world_size. An old shard need not divide: ffn "
+            "must, the gate rows of all shards together.",
+            "the size that you test.",
         ),
         (
             "every other row",

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, relu, silu
 
 from tplearn.checks.ch02_column_row.wrong import RANK_0_X
-from tplearn.checks.ch03_mlp.wrong import Ending, Shards, summed, wrong_endings
+from tplearn.checks.ch03_mlp.wrong import X_SUMMED, Ending, Shards, summed, wrong_endings
 from tplearn.checks.exercise import mutants_of
 from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
@@ -26,6 +26,8 @@ def _mlp(
     p = len(xs)
     if wrong == "rank 0's x":
         xs = [xs[0]] * p
+    if wrong == "x summed":
+        xs = all_reduce(xs, ledger=ledger)
     if wrong == "rank 0's up bias":
         up_biases = [up_biases[0]] * p
     if wrong == "rank 0's shards":
@@ -155,8 +157,8 @@ MUTANTS = (
         ),
         (
             "bias × tp",
-            "Your result minus the right one is (tp − 1) · the bias of down. All tp copies of it went into one "
-            "sum: added before the all-reduce, every rank's copy is summed with the rest.",
+            "Your result minus the right one is (tp − 1) · the bias of down. It is in your result tp "
+            "times. Where it is added before the all-reduce, every rank's copy is summed with the rest.",
             "where down_biases[rank] enters: after the all-reduce.",
         ),
         (
@@ -188,6 +190,7 @@ MUTANTS = (
             "Every rank computed with rank 0's shards. The sum is then tp times rank 0's partial.",
             "the index of the shards inside your loop.",
         ),
+        X_SUMMED,
         ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
     ),
 )

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import gelu, sigmoid, silu
 
 from tplearn.checks.ch02_column_row.wrong import RANK_0_X
-from tplearn.checks.ch03_mlp.wrong import Ending, Shards, summed, wrong_endings
+from tplearn.checks.ch03_mlp.wrong import X_SUMMED, Ending, Shards, summed, wrong_endings
 from tplearn.checks.exercise import mutants_of
-from tplearn.simulated import Ledger, all_gather, split
+from tplearn.simulated import Ledger, all_gather, all_reduce, split
 
 Experts = list[Shards]  # of rank r: one shard for each expert
 
@@ -32,6 +32,8 @@ def _experts(
     """The experts' sum with one thing `wrong`, or with another ending."""
     if wrong == "rank 0's x":
         xs = [xs[0]] * len(xs)
+    if wrong == "x summed":
+        xs = all_reduce(xs, ledger=ledger)
     if wrong == "one after the other":
         for e in range(len(gate_ups[0])):
             xs = ending(_partials(xs, gate_ups, downs, e, ledger, wrong), ledger)
@@ -165,6 +167,7 @@ MUTANTS = (
             "up.",
             "the all_gather: remove it.",
         ),
+        X_SUMMED,
         ("rank 0's x", RANK_0_X, "the index of xs inside your loop."),
     ),
 )

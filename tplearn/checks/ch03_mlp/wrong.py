@@ -9,6 +9,11 @@ from tplearn.checks.exercise import Mutant
 from tplearn.simulated import Ledger, all_gather, all_reduce
 
 Shards = list[Tensor]
+X_SUMMED = (
+    "x summed",
+    "You all-reduced x. Every rank has all of x already, the same numbers: their sum is tp · x.",
+    "the first collective: there is none before the matmuls.",
+)
 Ending = Callable[[Shards, Ledger], Shards]
 
 

@@ -155,6 +155,13 @@ COLUMN_LINEAR = Exercise(
             "which rows a rank keeps.",
         ),
         Mutant(
+            "first shard of the bias on every rank",
+            partial(ColumnLinear, draw=draws.first_bias),
+            "The weight is right, and every rank took the first numbers of the bias. They belong to the group's first "
+            "rank: each output has its own number of the bias.",
+            "which numbers of the bias a rank keeps: those of its rows of the weight.",
+        ),
+        Mutant(
             "plain tensors",
             ColumnOfTensors,
             "Your weight and bias are plain tensors. A module knows its parameters by nn.Parameter: what is none is "
@@ -168,6 +175,13 @@ COLUMN_LINEAR = Exercise(
             "nothing is sent forward. And shards of different sizes cannot be gathered just like that.",
             "what forward returns: this rank's columns.",
             alone=True,
+        ),
+        Mutant(
+            "the whole output",
+            partial(ColumnWith, leave=steps.whole_output),
+            "You return the outputs of all ranks. The row layer that comes next wants its input cut, so y stays as it "
+            "is, and nothing is sent forward.",
+            "what forward returns: this rank's columns.",
         ),
     ),
 )

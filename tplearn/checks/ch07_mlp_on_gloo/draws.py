@@ -87,6 +87,12 @@ def same_seed(in_features: int, out_features: int, cut: str, group: Group) -> Sh
     return own.weight.detach(), own.bias.detach()
 
 
+def first_bias(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
+    dense = nn.Linear(in_features, out_features)
+    tensors = dense.weight, dense.bias, cut, group
+    return sliced(*tensors)[0], sliced(*tensors, own=first_shard)[1]
+
+
 def own_seed(in_features: int, out_features: int, cut: str, group: Group) -> Shard:
     """A draw of the shard's size, from a state of this rank's own."""
     torch.manual_seed(dist.get_rank())
@@ -134,6 +140,14 @@ def rest_first(size: int, group: Group) -> tuple[int, int]:
 
 def world_rank(size: int, group: Group) -> tuple[int, int]:
     rank, p = dist.get_rank(), dist.get_world_size(group)
+    each, more = divmod(size, p)
+    start = rank * each + min(rank, more)
+    return start, start + each + (rank < more)
+
+
+def world_rank_modulo(size: int, group: Group) -> tuple[int, int]:
+    p = dist.get_world_size(group)
+    rank = dist.get_rank() % p
     each, more = divmod(size, p)
     start = rank * each + min(rank, more)
     return start, start + each + (rank < more)

@@ -87,6 +87,13 @@ CUTS = (
         "dist.get_rank(group).",
     ),
     Mutant(
+        "rank of the world, modulo p",
+        partial(draws.drawn, own=draws.world_rank_modulo),
+        "You took the rank in the world modulo the size of the group for the rank in the group. In the groups [0, 1] "
+        "and [2, 3] that is the same. In [0, 2] both ranks then have number 0, and hold the same shard.",
+        "dist.get_rank(group).",
+    ),
+    Mutant(
         "index of the world in the group",
         draws.indexed(torch.tensor_split, in_the_world=True),
         "You cut into as many shards as the group has ranks, and took the one with the rank's number in the world. In "

@@ -140,6 +140,19 @@ MLP_LEDGER = Exercise(
             "the backward of reduce_from_group.",
         ),
         Mutant(
+            "every sum in both directions",
+            rules.changed(rules.both_directions),
+            "You let f and g send in both directions. f sends on the way back only, g on the way forward only: one "
+            "all-reduce forward, and one backward for each f.",
+            "the forward of copy_to_group, and the backward of reduce_from_group.",
+        ),
+        Mutant(
+            "f on the way forward",
+            rules.changed(rules.f_forward),
+            "Your f sends on the way forward. Forward it hands x on as it is; its all-reduce runs on the way back.",
+            "the forward of copy_to_group.",
+        ),
+        Mutant(
             "f before the gather on the way back",
             rules.changed(rules.gather_last),
             "Your backward pass runs in the order of the forward pass. It walks the other way: first through the cut "

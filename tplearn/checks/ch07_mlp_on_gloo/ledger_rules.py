@@ -74,6 +74,14 @@ def g_also_backward(rows: Rows, at: dict[str, int]) -> Rows:
     return [*forward, *forward[-1:], *rows[len(forward) :]]
 
 
+def both_directions(rows: Rows, at: dict[str, int]) -> Rows:
+    """f and g each forward and backward; the gather, and the cut's, once."""
+    forward = forward_only(rows, at)
+    of_f = [row for row in rows[len(forward) :] if row[0] == "all_reduce"]
+    there = [*of_f, *forward]
+    return [*there, *there[::-1]]
+
+
 def gather_also_backward(rows: Rows, at: dict[str, int]) -> Rows:
     """Two gathers on the way back."""
     forward = forward_only(rows, at)

@@ -117,3 +117,18 @@ def down_second(hidden: int, ffn: int, group: Group) -> Weights:
 def same_draw(hidden: int, ffn: int, group: Group) -> Weights:
     gate = init_shard(hidden, ffn, "outputs", group)[0]
     return torch.cat([gate, gate]), _down(hidden, ffn, group)
+
+
+def down_drawn_first(hidden: int, ffn: int, group: Group) -> Weights:
+    down = _down(hidden, ffn, group)
+    return fused(hidden, ffn, group)[0], down
+
+
+def down_transposed(hidden: int, ffn: int, group: Group) -> Weights:
+    gate, up, down = (init_shard(hidden, ffn, "outputs", group)[0] for _ in range(3))
+    return torch.cat([gate, up]), down.T.contiguous()
+
+
+def down_small(hidden: int, ffn: int, group: Group) -> Weights:
+    gate, up = (init_shard(hidden, ffn, "outputs", group)[0] for _ in range(2))
+    return torch.cat([gate, up]), draws.same_seed(ffn, hidden, "inputs", group)[0]

@@ -168,5 +168,12 @@ ROW_LINEAR = Exercise(
             "ranks runs over all in_features, so the fan-in is in_features.",
             "the bound of the draw, 1/√in_features.",
         ),
+        Mutant(
+            "same-seed shards",
+            partial(RowLinear, draw=draws.same_seed),
+            "Every rank drew a layer of the shard's size, from the state that all ranks share: all hold the same "
+            "numbers. And they are about √p times too large, for their bound came from in/p inputs.",
+            "the first values: this rank's columns of the dense nn.Linear(in_features, out_features).",
+        ),
     ),
 )

@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import functional as F
 
 from tplearn.checks.ch07_mlp_on_gloo.inputs import Group
 from tplearn.parallel import copy_to_group, reduce_from_group, scatter_to_group
@@ -68,6 +69,15 @@ def plain_all_reduce(x: Tensor, group: Group) -> Tensor:
 def own_columns(x: Tensor, group: Group) -> Tensor:
     """A slice: what comes back through it is zero in the other ranks' columns."""
     return x.chunk(dist.get_world_size(group), dim=-1)[dist.get_rank(group)]
+
+
+def whole_output(y: Tensor, group: Group) -> Tensor:
+    """All ranks' columns side by side, however uneven: each in a place of its own, and summed."""
+    rank, p = dist.get_rank(group), dist.get_world_size(group)
+    sizes = torch.zeros(p, dtype=torch.long)
+    sizes[rank] = y.shape[-1]
+    dist.all_reduce(sizes, group=group)
+    return reduce_from_group(F.pad(y, (int(sizes[:rank].sum()), int(sizes[rank + 1 :].sum()))), group)
 
 
 def dealt_columns(x: Tensor, group: Group) -> Tensor:

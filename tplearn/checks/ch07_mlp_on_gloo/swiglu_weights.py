@@ -17,8 +17,9 @@ WEIGHTS = (
     Mutant(
         "up above gate",
         partial(SwiGLU, weights=mlp.up_first),
-        "Your fused weight has up's rows above gate's. Here gate comes first, as in vLLM's gate_up_proj.",
-        "the order of the two in torch.cat.",
+        "The upper half of your fused weight is the second draw, and the lower half the first: either up's rows stand "
+        "above gate's, or up was drawn before gate. Here gate comes first in both, as in vLLM's gate_up_proj.",
+        "the order of the two draws, and of the two in torch.cat.",
     ),
     Mutant(
         "rows of gate and up in turn",
@@ -46,6 +47,26 @@ WEIGHTS = (
         "You drew gate, down, up: w1, w2, w3, in the order of the original Llama's names. Here the order is gate, up, "
         "down.",
         "the order of the draws.",
+    ),
+    Mutant(
+        "down drawn first",
+        partial(SwiGLU, weights=mlp.down_drawn_first),
+        "You drew down before gate and up. Every draw moves the random state on: here the order is gate, up, down.",
+        "the order of the draws.",
+    ),
+    Mutant(
+        "down drawn as a third column layer",
+        partial(SwiGLU, weights=mlp.down_transposed),
+        "gate and up are right. down was drawn as nn.Linear(hidden, ffn) and turned over. nn.Linear's bound comes from "
+        "the number of inputs, and down has ffn of them: draw nn.Linear(ffn, hidden).",
+        "the sizes of the third nn.Linear.",
+    ),
+    Mutant(
+        "down drawn at the shard's size",
+        partial(SwiGLU, weights=mlp.down_small),
+        "gate and up are right. down was drawn with the shard's ffn/p inputs: the same numbers on every rank, and "
+        "about √p times too large. Draw nn.Linear(ffn, hidden), and keep this rank's columns.",
+        "the sizes of the third nn.Linear.",
     ),
     Mutant(
         "gate for up",

@@ -65,6 +65,13 @@ SENT = (
         "copy_to_group(norm), before it is taken apart.",
     ),
     Mutant(
+        "an f at every use",
+        Steps(project=step.project_each(*[copy_to_group] * 3), norm=step.rows_one_by_one),
+        "The numbers are right. Every projection and every row of norm has an f of its own, and each f is an "
+        "all-reduce on the way back. x and norm need one each: what their uses send back is added on the rank first.",
+        "copy_to_group(x) and copy_to_group(norm), once each.",
+    ),
+    Mutant(
         "mean for norm",
         Steps(norm=step.mean_gradient),
         "norm's gradient is the right one divided by tp. The ranks' gradients of norm come from other heads each: "

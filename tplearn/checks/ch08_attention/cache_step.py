@@ -57,3 +57,11 @@ def attend_with(before: Callable[[Tensor, Tensor], int]) -> Attend:
 def last_lost(cache: Tensor, new: Tensor) -> Tensor:
     """The new ones in the place of the last cached one."""
     return torch.cat([cache[:, :, :-1], new], dim=2)
+
+
+def repeated_for_the_queries(x: Tensor, qkv_shard: Tensor, o_shard: Tensor, *more: Tensor) -> Cached:
+    """The step with a cache in which each KV head lies as often as query heads use it."""
+    times = 2 * o_shard.shape[1] // (qkv_shard.shape[0] - o_shard.shape[1])
+    return Step(append=lambda cache, new: append(cache, new).repeat_interleave(times, dim=1))(
+        x, qkv_shard, o_shard, *more
+    )

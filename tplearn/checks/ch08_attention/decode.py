@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from tplearn.checks.ch08_attention.attention import from_zero, softmax, unturned
-from tplearn.checks.ch08_attention.cache_step import Cached, Step, attend_with, last_lost
+from tplearn.checks.ch08_attention.cache_step import Cached, Step, attend_with, last_lost, repeated_for_the_queries
 from tplearn.checks.ch08_attention.drive import step_by_step
 from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, LAYOUTS, layer_shards, tables
 from tplearn.checks.exercise import Case, Exercise, Mutant
@@ -49,10 +49,26 @@ DECODE_WITH_CACHE = Exercise(
         Mutant(
             "before forgotten",
             Step(attend=attend_with(lambda q, keys: 0)),
-            "Your new tokens see too little of the cache where there are several at once: the first of them sees one "
-            "key, the second two. attend must be told how many tokens the cache held before. With one new token "
-            "nobody can see the mistake.",
-            "the last argument of attend.",
+            "attend was not told how many tokens the cache held before, so it takes the new tokens for the first of "
+            "the text. There are more keys than that, and it raises a ValueError: without it a token would see the "
+            "first keys of the text, and not all up to itself.",
+            "the last argument of attend: the length of the cache before the new keys.",
+        ),
+        Mutant(
+            "mask from the first key on",
+            Step(attend=softmax()),
+            "The mask begins at the first key: the first new token sees key 0 alone, the second two keys, however "
+            "long the cache is. That is what is_causal=True does, and torch.tril too. New token i stands at place "
+            "before + i and sees all keys up to there.",
+            "the mask, or attend with the length of the cache before the new keys.",
+        ),
+        Mutant(
+            "repeated keys and values cached",
+            repeated_for_the_queries,
+            "You put the keys and values into the cache as often as query heads use them. The cache then has as many "
+            "heads as there are query heads, and the next step's keys no longer fit. Repeat them, if at all, for "
+            "attention alone; attend does without.",
+            "the second dimension of the cache: this rank's KV heads.",
         ),
         Mutant(
             "no mask among the new tokens",

@@ -60,7 +60,7 @@ def step_by_step(
     """
     head_dim = cos.shape[1]
     kv_heads = (qkv_shard.shape[0] - o_shard.shape[1]) // (2 * head_dim)
-    keys = values = x.new_empty(x.shape[0], kv_heads, 0, head_dim)
+    keys, values = (x.new_empty(x.shape[0], kv_heads, 0, head_dim) for _ in range(2))
     outputs, changed, start = [], {}, 0
     for size in sizes:
         own = slice(start, start + size)

@@ -120,6 +120,13 @@ SHARD_QKV = Exercise(
             "the order in torch.cat.",
         ),
         Mutant(
+            "keys and values in pairs",
+            rows.pairs_kept,
+            "Your queries are right, and after them come a key, its value, the next key, its value. A shard has all "
+            "of its keys, then all of its values. With one KV head on a rank the two are the same.",
+            "the order of the rows after the queries.",
+        ),
+        Mutant(
             "numbers before heads",
             rows.numbers_first,
             "You read the rows of a group as d times (queries + 2). A head's rows lie side by side: the first d rows "

@@ -35,6 +35,11 @@ def dealt(heads: int, kv_heads: int, rank: int, p: int) -> tuple[int, int]:
     return first, first + size
 
 
+def by_kv_heads(heads: int, kv_heads: int, rank: int, p: int) -> tuple[int, int]:
+    first = rank // kv_heads
+    return heads_of_rank(heads, kv_heads, rank, p)[1] if kv_heads >= p else (first, first + 1)
+
+
 def one_further(heads: int, kv_heads: int, rank: int, p: int) -> tuple[int, int]:
     if kv_heads >= p:
         return heads_of_rank(heads, kv_heads, rank, p)[1]

@@ -113,6 +113,13 @@ SUM_KV_GRADIENTS = Exercise(
             "torch.cat before the sum.",
         ),
         Mutant(
+            "two messages, in place",
+            kv_sums.slices_in_place,
+            "You summed the rows where they lie, so the gradients that you were given have changed: whoever calls you "
+            "twice gets the sum of sums. And it took two messages, where one does for weight and bias together.",
+            "torch.cat of the rows of weight and bias, which makes a copy; sum it, and take it apart.",
+        ),
+        Mutant(
             "four messages",
             kv_sums.four_messages,
             "The numbers are right, in four messages. Keys and values lie side by side in the shard, and the bias can "

@@ -75,3 +75,10 @@ def in_place(weight: Tensor, bias: Tensor, head_dim: int, heads: int, kv_heads: 
     """The sums written into the arguments."""
     both = sum_rows(weight, bias, *kv_rows(head_dim, heads, kv_heads), group)
     return weight.copy_(both[0]), bias.copy_(both[1])
+
+
+def slices_in_place(weight: Tensor, bias: Tensor, head_dim: int, heads: int, kv_heads: int, group: Group) -> Pair:
+    """An all-reduce of each argument's own rows."""
+    for gradient in (weight, bias):
+        dist.all_reduce(gradient[heads * head_dim :], group=group)
+    return weight, bias

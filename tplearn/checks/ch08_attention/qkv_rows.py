@@ -73,6 +73,13 @@ def order_kept(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int,
     return groups[:, rows].flatten(0, 2)
 
 
+def pairs_kept(weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Tensor:
+    own = head_range(num_heads, num_kv_heads, rank, world_size)
+    queries, keys, values = by_kind(weight, head_dim, num_heads, num_kv_heads)
+    pairs = torch.stack([keys[slice(*own.keys)], values[slice(*own.keys)]], dim=1).flatten(0, 1)
+    return joined([queries[slice(*own.queries)], pairs])
+
+
 def as_on_the_page(
     weight: Tensor, head_dim: int, num_heads: int, num_kv_heads: int, rank: int, world_size: int
 ) -> Tensor:

@@ -51,6 +51,14 @@ HEADS_OF_RANK = Exercise(
             "the first two ranks where tp is twice the number of KV heads.",
         ),
         Mutant(
+            "rank divided by the KV heads",
+            wrong.ranges_with(wrong.by_kv_heads),
+            "Where a KV head is copied yours is rank // num_kv_heads. A KV head has tp / num_kv_heads copies, and so "
+            "many neighbours share it: it is rank // copies. The two are the same only where there are as many copies "
+            "as KV heads.",
+            "8 query heads and 1 KV head on 4 ranks: all need KV head 0.",
+        ),
+        Mutant(
             "KV stop rounded down",
             wrong.ranges_with(wrong.rounded_stop),
             "You rounded both ends of the KV range down. Where several ranks share a KV head, the stop falls back "

@@ -116,6 +116,15 @@ class Loss(NamedTuple):
         return self.finish(Parts(total.log(), largest, self.target_sum(of_target), z_weight))
 
 
+def owners_maximum(logits_shard: Tensor, targets: Tensor, vocab_size: int, z_weight: float) -> Tensor:
+    """The rank with the maximum goes back through it; the target's logit is not shifted."""
+    own = logits_shard.max(-1).values
+    largest = torch.where(own == of_all(logits_shard), own, of_all(logits_shard))
+    log_z = reduce_from_group((logits_shard - largest[:, None]).exp().sum(-1)).log() + largest
+    of_target = own_target(logits_shard, targets, *own_words(vocab_size, logits_shard.shape[1]))
+    return (log_z - reduce_from_group(of_target) + z_weight * log_z.square()).mean()
+
+
 def local_losses(logits_shard: Tensor, targets: Tensor, vocab_size: int, z_weight: float) -> Tensor:
     """A softmax over the own words on each rank; the mean of the losses."""
     own = own_target(logits_shard, targets, *own_words(vocab_size, logits_shard.shape[1]))

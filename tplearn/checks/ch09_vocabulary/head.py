@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from tplearn.checks.ch09_vocabulary.inputs import is_padding
+from tplearn.checks.ch09_vocabulary.inputs import is_padding, own_words
 from tplearn.parallel import copy_to_group, gather_from_group
 
 
@@ -25,6 +25,17 @@ def in_padding(vocab_size: int, rows: int) -> Tensor:
 def last_of_every_rank(vocab_size: int, rows: int) -> Tensor:
     """As many rows on every rank as the last one with words has in its padding."""
     return torch.arange(rows) >= (vocab_size - 1) % rows + 1
+
+
+def on_the_last_rank(vocab_size: int, rows: int) -> Tensor:
+    """The padding, as far as it is the last rank's."""
+    return is_padding(vocab_size, rows) & (dist.get_rank() == dist.get_world_size() - 1)
+
+
+def own_words_alone(logits: Tensor, vocab_size: int) -> Tensor:
+    """No columns for the padding."""
+    start, stop = own_words(vocab_size, logits.shape[-1])
+    return logits[:, : stop - start]
 
 
 def global_number(vocab_size: int, rows: int) -> Tensor:

@@ -135,6 +135,28 @@ PARALLEL_LOGITS = Exercise(
             "the number that you fill in.",
         ),
         Mutant(
+            "the lowest number in the padding",
+            Head(fill=torch.finfo(torch.float64).min),
+            "You wrote the lowest finite number into the padding. −∞ is due, whose exp is 0 whatever finite number is "
+            "subtracted first. The lowest number minus itself is 0, and exp(0) = 1: on a rank with nothing but padding "
+            "that is what a softmax with its own maximum makes of it.",
+            "the number that you fill in: −torch.inf.",
+        ),
+        Mutant(
+            "padding on the last rank only",
+            Head(padding=step.on_the_last_rank),
+            "You looked for padding on the last rank alone. A short vocabulary ends earlier: with 5 words and 2 rows "
+            "rank 2 of 4 has a row of padding, and rank 3 has nothing else.",
+            "stop − start, rank by rank: where it is below rows there is padding.",
+        ),
+        Mutant(
+            "padding cut off",
+            Head(end=step.own_words_alone),
+            "You cut the padding off, so that ranks differ in the number of their columns. Every rank returns rows "
+            "columns, with −∞ in those that are no words.",
+            "the shape of the result: [tokens, rows].",
+        ),
+        Mutant(
             "padding on every rank",
             Head(padding=step.last_of_every_rank),
             "You cut the same number of columns off on every rank. The padding stands at the end of the last ranks "

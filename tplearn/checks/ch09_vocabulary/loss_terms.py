@@ -13,6 +13,21 @@ TERMS = (
         "what is squared: m is missing.",
     ),
     Mutant(
+        "no gradient through log Z",
+        Loss(total=lambda own: step.reduce_from_group(own.detach())),
+        "The loss is right, and nothing comes back through log Z: what is left is the gradient of the target's logit. "
+        "Only the maximum may be detached, because it cancels; the sum of exponentials does not.",
+        "the sum of exponentials: no detach(), no no_grad.",
+    ),
+    Mutant(
+        "gradient through the owner's maximum",
+        step.owners_maximum,
+        "The loss is right, and its gradient is wrong at the largest logits. Their owner kept the graph of the "
+        "maximum, and what comes back to it is this rank's part of something that cancels over all words. The loss "
+        "does not depend on what is subtracted: no rank may keep the graph.",
+        "the maximum: take it of logits_shard.detach().",
+    ),
+    Mutant(
         "z-loss not squared",
         Loss(finish=lambda at: (at.entropy + at.z_weight * at.log_z).mean()),
         "You added z_weight · log Z. It is the square of log Z.",
@@ -42,6 +57,19 @@ TERMS = (
         Loss(finish=lambda at: step.finish(at) * len(at.log_total)),
         "Your loss is the sum over the tokens. The mean is due.",
         "the end: mean().",
+    ),
+    Mutant(
+        "losses averaged at the end",
+        Loss(finish=lambda at: step.mean(step.finish(at))),
+        "The loss is right, and its gradient is divided by tp. Every rank has the whole loss: there is nothing left to "
+        "average, and what comes back through the division is too small.",
+        "the end: no sum, no division.",
+    ),
+    Mutant(
+        "losses added at the end",
+        Loss(finish=lambda at: step.reduce_from_group(step.finish(at))),
+        "Your loss is tp times too large: every rank has the whole loss, and you added them up.",
+        "the end: no sum.",
     ),
     Mutant(
         "divided by tp",

@@ -110,6 +110,20 @@ TIED_WORDS = Exercise(
             "the first values of weight.",
         ),
         Mutant(
+            "scaled table",
+            partial(TiedWith, draw=step.large, scale=0.0),
+            "Your table is multiplied by √width. The parameter is torch.randn(vocab_size, width) as it comes, and the "
+            "head compares with it: only the vectors on their way in are multiplied by √width.",
+            "the first values of weight.",
+        ),
+        Mutant(
+            "the padding drawn too",
+            partial(TiedWords, draw=step.padded_draw),
+            "You drew the table with its padding, rows · p rows. The padding then holds random numbers, where zeros "
+            "are due, and torch.randn of another size may give other numbers for the words too.",
+            "the shape that is drawn: [vocab_size, width]; the padding is put on after that.",
+        ),
+        Mutant(
             "first values of a linear layer",
             partial(TiedWords, draw=step.uniform),
             "Your first values are those of nn.Linear. A table of words is drawn with torch.randn.",

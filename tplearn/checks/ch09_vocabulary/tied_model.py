@@ -56,8 +56,9 @@ class TiedWith(TiedWords):
         table: Callable[[Tensor], Tensor] = lambda weight: weight,
         head_table: Callable[[Tensor], Tensor] = lambda weight: weight,
         scale: float = 0.5,
+        **how: Draw,
     ) -> None:
-        super().__init__(*sizes)
+        super().__init__(*sizes, **how)
         self.head, self.table, self.head_table, self.scale = head, table, head_table, scale
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -103,6 +104,17 @@ def rows_without_padding(vocab_size: int, width: int) -> Tensor:
 def small(vocab_size: int, width: int) -> Tensor:
     """Divided by √width."""
     return own_rows(vocab_size, width) / width**0.5
+
+
+def large(vocab_size: int, width: int) -> Tensor:
+    """Multiplied by √width."""
+    return own_rows(vocab_size, width) * width**0.5
+
+
+def padded_draw(vocab_size: int, width: int) -> Tensor:
+    """Random numbers in the padding too."""
+    p = dist.get_world_size()
+    return torch.randn(words_of(vocab_size, 0, p)[2] * p, width).chunk(p)[dist.get_rank()].clone()
 
 
 def uniform(vocab_size: int, width: int) -> Tensor:

@@ -1,15 +1,13 @@
 """Exercise 09.1: which words a rank owns, and how many rows every rank has, padded to a multiple."""
 
-from collections.abc import Callable
-
 import torch
 
+from tplearn.checks.ch09_vocabulary import word_rules as rules
 from tplearn.checks.ch09_vocabulary.drive import every_rank
 from tplearn.checks.ch09_vocabulary.inputs import words_of
+from tplearn.checks.ch09_vocabulary.word_rules import Words
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.inputs import pick
-
-Words = tuple[int, int, int]
 
 
 def words_of_rank(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
@@ -28,63 +26,6 @@ def _cases(generator: torch.Generator) -> list[Case]:
     return cases
 
 
-def _by_rows(rows: Callable[[int, int, int], int]) -> Callable[[int, int, int, int], Words]:
-    """Blocks of another number of rows: rows(vocab_size, world_size, multiple)."""
-
-    def answer(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-        each = rows(vocab_size, world_size, multiple)
-        return min(rank * each, vocab_size), min((rank + 1) * each, vocab_size), each
-
-    return answer
-
-
-def _up(number: int, by: int) -> int:
-    return -(-number // by) * by
-
-
-def _last_takes_the_rest(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    rows = vocab_size // world_size // multiple * multiple
-    stop = vocab_size if rank == world_size - 1 else (rank + 1) * rows
-    return rank * rows, stop, stop - rank * rows
-
-
-def _spread(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    each, rest = divmod(vocab_size, world_size)
-    start = rank * each + min(rank, rest)
-    own = each + (rank < rest)
-    return start, start + own, own
-
-
-def _spread_and_padded(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    each = -(-vocab_size // world_size)
-    return min(rank * each, vocab_size), min((rank + 1) * each, vocab_size), _up(each, multiple)
-
-
-def _padding_counted(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    rows = words_of(vocab_size, rank, world_size, multiple)[2]
-    return rank * rows, (rank + 1) * rows, rows
-
-
-def _start_beyond_the_end(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    _, stop, rows = words_of(vocab_size, rank, world_size, multiple)
-    return rank * rows, stop, rows
-
-
-def _own_rows(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    start, stop, _ = words_of(vocab_size, rank, world_size, multiple)
-    return start, stop, stop - start
-
-
-def _last_word(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    start, stop, rows = words_of(vocab_size, rank, world_size, multiple)
-    return start, stop - 1, rows
-
-
-def _all_rows(vocab_size: int, rank: int, world_size: int, multiple: int) -> Words:
-    start, stop, rows = words_of(vocab_size, rank, world_size, multiple)
-    return start, stop, rows * world_size
-
-
 WORDS_OF_RANK = Exercise(
     number="09.1",
     name="words_of_rank",
@@ -97,57 +38,65 @@ WORDS_OF_RANK = Exercise(
     mutants=(
         Mutant(
             "multiple ignored",
-            _by_rows(lambda words, p, multiple: -(-words // p)),
+            rules.by_rows(lambda words, p, multiple: -(-words // p)),
             "Your rows are ⌈words/p⌉, whatever multiple says. A rank's rows should be a multiple of it: round up once "
             "more.",
             "rows % multiple.",
         ),
         Mutant(
             "the vocabulary is padded, not the rows",
-            _by_rows(lambda words, p, multiple: -(-_up(words, multiple) // p)),
+            rules.by_rows(lambda words, p, multiple: -(-rules.up(words, multiple) // p)),
             "You padded the vocabulary to a multiple and then cut it. It is the rows of each rank that must be a "
             "multiple: the whole vocabulary is then one of p · multiple.",
             "rows % multiple, on 2 ranks and more.",
         ),
         Mutant(
             "remainder dropped",
-            _by_rows(lambda words, p, multiple: words // p // multiple * multiple),
+            rules.by_rows(lambda words, p, multiple: words // p // multiple * multiple),
             "You rounded down, so the last words belong to nobody. Looking one of them up gives a vector of zeros, "
             "and it can never be the next word.",
             "the division: it has to round up.",
         ),
         Mutant(
             "words divided, rounded down",
-            _by_rows(lambda words, p, multiple: _up(words // p, multiple)),
+            rules.by_rows(lambda words, p, multiple: rules.up(words // p, multiple)),
             "You rounded words / p down before you rounded up to the multiple. Where words do not come out even, the "
             "last ones may belong to nobody.",
             "the first division: it has to round up.",
         ),
         Mutant(
             "always one more",
-            _by_rows(lambda words, p, multiple: (words // (p * multiple) + 1) * multiple),
+            rules.by_rows(lambda words, p, multiple: (words // (p * multiple) + 1) * multiple),
             "Your rows are right but where the words come out even: there you add a whole block of padding that "
             "nobody needs. x // n + 1 is not ⌈x / n⌉.",
             "words that p · multiple divides.",
         ),
         Mutant(
             "the last rank takes the rest",
-            _last_takes_the_rest,
+            rules.last_takes_the_rest,
             "Every word has an owner, but the last rank has more rows than the others. Collectives want the same "
             "shape on every rank. Give all ranks the same number of rows, rounded up, and pad the last.",
             "rows must be the same number on every rank.",
         ),
         Mutant(
             "remainder spread over the first ranks",
-            _spread,
+            rules.spread,
             "You gave the first ranks one word more each, as torch.tensor_split does. Every word has an owner, but "
             "ranks differ in their number of rows. Fill the ranks up one after the other; the padding comes at the "
             "very end.",
             "start of rank r is r · rows, with one number of rows for all.",
         ),
         Mutant(
+            "words dealt evenly, rows padded",
+            rules.dealt_and_padded,
+            "You dealt the words out evenly, as torch.tensor_split does, and padded the rows after that: ranks then "
+            "have padding of their own, in the middle of the vocabulary. Fill the ranks up one after the other; the "
+            "padding comes at the very end.",
+            "start of rank r is r · rows.",
+        ),
+        Mutant(
             "words spread, rows padded",
-            _spread_and_padded,
+            rules.spread_and_padded,
             "Your rows are right, but you shared the words out before you padded: every rank then has padding of its "
             "own, in the middle of the vocabulary. Fill the ranks up one after the other; the padding comes at the "
             "very end.",
@@ -155,34 +104,41 @@ WORDS_OF_RANK = Exercise(
         ),
         Mutant(
             "padding counted as words",
-            _padding_counted,
+            rules.padding_counted,
             "Your last ranks claim words that do not exist: stop is above vocab_size. Rows of padding would then "
             "count as words in the softmax.",
             "stop, on the last ranks: never beyond vocab_size.",
         ),
         Mutant(
             "start beyond the end",
-            _start_beyond_the_end,
+            rules.start_beyond_the_end,
             "stop is right, but on a rank without words start is above it: such a rank owns minus some words, and "
             "rows − (stop − start) gives it more padding than it has rows.",
             "5 words on 4 ranks have 2 rows each: rank 3 starts and stops at 5.",
         ),
         Mutant(
+            "zeros for a rank without words",
+            rules.from_zero_to_zero,
+            "A rank without words starts and stops at 0 in your answer, where the words of rank 0 are. Its range is "
+            "empty too, but it lies at the end: start = stop = vocab_size.",
+            "5 words on 4 ranks have 2 rows each: rank 3 starts and stops at 5.",
+        ),
+        Mutant(
             "own words for rows",
-            _own_rows,
+            rules.own_rows,
             "start and stop are right, and rows is how many words the rank has. It is how many rows its table has, "
             "padding included: the same on every rank.",
             "rows on the last ranks.",
         ),
         Mutant(
             "rows of all ranks",
-            _all_rows,
+            rules.all_rows,
             "start and stop are right, and rows is that of all ranks together. It is the number of one rank.",
             "rows.",
         ),
         Mutant(
             "the last word for the stop",
-            _last_word,
+            rules.last_word,
             "Your second number is the rank's last word. It should be the one after it, as in a slice: stop.",
             "stop: start + the number of own words.",
         ),
