@@ -3,27 +3,16 @@
 Each clue is a fact about every wrong value of one aspect, on every case. It names no cause: it says what can be seen.
 """
 
-from collections.abc import Callable
-
 import torch
 
+from tplearn.checks.factors import difference, ratio, shifted_by
 from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
-from tplearn.checks.other_ranks import copies, equal, partial
-from tplearn.checks.relations import (
-    ELSEWHERE,
-    FACTORS,
-    ORDER,
-    constant,
-    digits_shared,
-    factor_of,
-    multiple_of,
-    place_of_right,
-    rearranged,
-)
+from tplearn.checks.other_ranks import copies, partial
+from tplearn.checks.relations import ELSEWHERE, ORDER, digits_shared, place_of_right, rearranged
 from tplearn.checks.slices import holes, lengths, slices
-from tplearn.checks.spots import at_the_largest, not_finite, number_for_infinity
+from tplearn.checks.spots import at_the_largest, number_for_infinity
 
 ZERO = "Yours is zero everywhere."
 
@@ -47,75 +36,6 @@ def _zero(leaves: list[Leaf]) -> str | None:
     return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 
 
-def _ratio(leaves: list[Leaf]) -> str | None:
-    """One factor for every wrong tensor, as a number or as a function of tp."""
-    factors = [(tp, factor_of(got, want)) for tp, got, want in wrong_pairs(leaves)]
-    if any(factor is None for _, factor in factors):
-        return None
-    tps = {tp for tp, _ in factors}
-    for text, function in FACTORS:
-        if tps == {1} and function(1) != function(7):
-            continue  # on one rank nothing can be said about tp
-        if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-            alone = f" (tp = {min(tps)})" if len(tps) == 1 < min(tps) else ""
-            return f"Yours is exactly {text} the right one{alone}."
-    return constant([factor for _, factor in factors])
-
-
-def _difference(leaves: list[Leaf]) -> str | None:
-    """Yours minus the right one is a multiple of an argument."""
-    names = set.intersection(*(set(leaf.inputs) for leaf in leaves)) if leaves else set()
-    if not all(leaf.alike_in_shape for leaf in leaves):
-        return None
-    for name in sorted(names):
-        factors = []
-        for leaf in leaves:
-            for rank in leaf.wrong:
-                arguments = leaf.inputs[name]
-                argument = arguments[rank if len(arguments) > 1 else 0]
-                try:
-                    whole = argument.expand_as(leaf.want[rank])
-                except RuntimeError:
-                    whole = _joined(arguments, leaf.want[rank])
-                factors.append((leaf.tp, multiple_of(leaf.got[rank] - leaf.want[rank], whole)))
-        if any(factor is None for _, factor in factors):
-            continue
-        for text, function in DIFFERENCES:
-            if all(abs(factor - function(tp)) <= 1e-9 * max(1.0, abs(function(tp))) for tp, factor in factors):
-                return f"Yours minus the right one is {text}{name}."
-    return None
-
-
-def _joined(arguments: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
-    """All ranks' shards side by side, where they fit so; else a zero, which is no difference."""
-    try:
-        return torch.cat(arguments, -1).expand_as(like)
-    except RuntimeError:
-        return torch.zeros(())
-
-
-DIFFERENCES: tuple[tuple[str, Callable[[int], float]], ...] = (
-    ("(tp − 1) · ", lambda tp: tp - 1),
-    ("minus ", lambda tp: -1),
-    ("", lambda tp: 1),
-    ("tp · ", lambda tp: tp),
-    ("minus (tp − 1) · ", lambda tp: 1 - tp),
-    ("(1/tp − 1) · ", lambda tp: 1 / tp - 1),
-)
-
-
-def _shifted(leaves: list[Leaf]) -> str | None:
-    """The same number too much everywhere, which is a function of tp."""
-    if not all(leaf.alike_in_shape and leaf.got[0].is_floating_point() for leaf in leaves):
-        return None
-    for text, function in (("log(tp)", lambda tp: torch.log(torch.tensor(float(tp))).item()), ("1", lambda tp: 1.0)):
-        for sign, word in ((1, "more"), (-1, "less")):
-            if all(equal(got, want + sign * function(tp)) for tp, got, want in wrong_pairs(leaves)):
-                where = ", everywhere" * any(leaf.want[0].ndim for leaf in leaves)
-                return f"Yours is exactly {text} {word} than the right one{where}."
-    return None
-
-
 def _whole(leaves: list[Leaf]) -> str | None:
     """A number without the fraction that is due."""
     pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
@@ -130,7 +50,7 @@ def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
     told = [(tp, rearranged(got, want)) for tp, got, want in wrong_pairs(leaves)]
     found = {sentence for _, sentence in told}
-    alike = found.pop() if len(found) == 1 else None
+    alike = found.pop() if len(found) == 1 else None if None in found else ELSEWHERE
     if alike not in (None, ELSEWHERE):
         return alike
     along = {(sentence or "").partition(":")[0] for _, sentence in told}
@@ -174,21 +94,28 @@ def _share(places: set) -> str:
     return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 
+def _not_finite(leaves: list[Leaf]) -> str | None:
+    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
+    if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
+        return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
+    return None
+
+
 LOOKS = (
     _zero,
-    _ratio,
+    ratio,
     formula,
     copies,
     partial,
     mixture,
-    _difference,
-    _shifted,
+    difference,
+    shifted_by,
     _whole,
     _order,
     holes,
     lengths,
     _precision,
-    not_finite,
+    _not_finite,
     number_for_infinity,
     at_the_largest,
     _where,

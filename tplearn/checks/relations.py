@@ -55,15 +55,6 @@ def multiple_of(got: Tensor, want: Tensor) -> float | None:
     return factor
 
 
-def constant(factors: list[float]) -> str | None:
-    """A sentence where several factors are the same number, which may be a root."""
-    first, root = factors[0], round(factors[0] ** 2)
-    if len(factors) < 2 or any(abs(factor - first) > 1e-9 * abs(first) for factor in factors):
-        return None
-    squared = f", which is √{root}" * (first > 0 and abs(first**2 - root) < 1e-9 and root**0.5 % 1 != 0)
-    return f"Yours is {first:.6g} times the right one{squared}."
-
-
 def rearranged(got: Tensor, want: Tensor) -> str | None:
     """How the right numbers lie in other places: transposed, or in another order along one dim."""
     if got.dtype == torch.bool or want.numel() < 2 or got.numel() != want.numel():

@@ -1,4 +1,4 @@
-"""Which entries are wrong: those where minus infinity is due, those with NaN, those where an argument is largest."""
+"""Which entries are wrong: those where minus infinity is due, or those where an argument is largest."""
 
 import torch
 
@@ -17,14 +17,6 @@ def number_for_infinity(leaves: list[Leaf]) -> str | None:
         if not torch.isneginf(want[wrong]).all() or not torch.isfinite(got[wrong]).all():
             return None
     return "Yours is wrong only where −∞ is due: there it has a number, and exp of a number is more than nothing."
-
-
-def not_finite(leaves: list[Leaf]) -> str | None:
-    """NaN where numbers are due."""
-    pairs = [(got, want) for _, got, want in wrong_pairs(leaves)]
-    if all(got.shape == want.shape and bool((got.isnan() & ~want.isnan()).any()) for got, want in pairs):
-        return "NaN comes from 0 · ∞, ∞ − ∞ or 0 / 0."
-    return None
 
 
 def at_the_largest(leaves: list[Leaf]) -> str | None:

@@ -132,6 +132,11 @@ MUTANTS = mutants_of(
         "own rows of keep, on what the reduce-scatter brings.",
     ),
     (
+        "multiplied",
+        "You multiplied what stays by 0.75. Dropout divides by it: a quarter is gone, and the rest makes up for it.",
+        "the factor after the mask: 1 / (1 − rate).",
+    ),
+    (
         "divided by 0.25",
         "You divided what stays by 0.25, the share that is dropped. It is divided by the share that stays: 0.75.",
         "y * keep / 0.75.",

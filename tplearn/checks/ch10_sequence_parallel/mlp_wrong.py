@@ -27,7 +27,7 @@ def wrong_half(x_shard: Tensor, up_shard: Tensor, down_shard: Tensor, keep: Tens
         own = keep[:, rank::p]
     if wrong == "mask upside down":
         own = ~own
-    scale = {"not scaled": 1.0, "divided by 0.25": 0.25}.get(wrong, 0.75)
+    scale = {"not scaled": 1.0, "divided by 0.25": 0.25, "multiplied": 1 / 0.75}.get(wrong, 0.75)
     if wrong == "whole mask":
         own = keep
     if wrong == "no dropout":

@@ -25,6 +25,8 @@ def _norm(x_shard: Tensor, weight: Tensor, wrong: str) -> Tensor:
         summed = reduce_from_group(weight)
     if wrong == "weight averaged forward":
         summed = weight + (plain_all_reduce(weight.detach(), Place.of()) / p - weight).detach()
+    if wrong == "copies averaged":
+        summed = reduce_from_group(weight) / p
     if wrong == "f on x too":
         x_shard = copy_to_group(x_shard)
     if wrong == "f on x only":
@@ -41,7 +43,11 @@ def _norm(x_shard: Tensor, weight: Tensor, wrong: str) -> Tensor:
 
 
 def _rms(x: Tensor, wrong: str = "") -> Tensor:
-    square = x.square().mean((1, 2), keepdim=True) if wrong == "mean over all tokens" else x.square().mean(-1, True)
+    square = x.square().mean(-1, True)
+    if wrong == "mean over all tokens":
+        square = x.square().mean((1, 2), keepdim=True)
+    if wrong == "mean over the shard":
+        square = x.square().mean()
     if wrong == "mean over tokens":
         square = x.square().mean(1, keepdim=True)
     if wrong == "sum for mean":
@@ -90,6 +96,12 @@ MUTANTS = mutants_of(
         "the direction: the sum belongs in the backward pass.",
     ),
     (
+        "copies averaged",
+        "You averaged the weight over the ranks on the way there, where its copies are equal anyway. On the way back "
+        "the mean divides by tp and adds nothing up: each rank has a tp-th of its own tokens' gradient.",
+        "copy_to_group sums in the backward pass, where the copies differ.",
+    ),
+    (
         "f on x too",
         "You summed the gradient of x_shard over the ranks as well. These are different tokens on each rank: nothing "
         "is shared, and nothing may be added.",
@@ -112,6 +124,12 @@ MUTANTS = mutants_of(
         "The numbers are right, but you gathered all tokens to norm your own. A norm looks at one token at a time: "
         "nothing has to be fetched.",
         "the ledger due is one all_reduce of [hidden] numbers, in the backward pass.",
+    ),
+    (
+        "mean over the shard",
+        "You took one mean over the whole shard: texts, tokens and hidden numbers. A norm treats each token by itself: "
+        "its mean runs over the hidden dimension alone.",
+        "the dimension of the mean: the last one.",
     ),
     (
         "mean over all tokens",

@@ -27,12 +27,14 @@ class _Regather(Function):
         place, partial = Place.of(), grad_output @ weight_shard  # [batch, seq, out/p] → [batch, seq, hidden]
         if ctx.kept is not None:
             x, grad = ctx.kept, grad_output
-        elif ctx.wrong == "own tokens only":
+        elif ctx.wrong in ("own tokens only", "own tokens, summed"):
             x, grad = x_shard, own_shard(grad_output, 1, place)
         else:
             x, grad = _gathered(x_shard, ctx.wrong), grad_output
         grad_weight = grad.flatten(0, 1).T @ x.flatten(0, 1)
-        if ctx.wrong == "weight gradient summed":
+        if ctx.wrong == "texts averaged":
+            grad_weight = grad_weight / len(x)
+        if ctx.wrong in ("weight gradient summed", "own tokens, summed"):
             grad_weight = plain_all_reduce(grad_weight, place)
         if ctx.wrong == "gradient of all tokens":
             return partial, grad_weight, None
@@ -105,6 +107,17 @@ MUTANTS = mutants_of(
         "Numbers, gradients and memory are right. But the backward pass computes x · weightᵀ once more, and nobody "
         "needs that result: 4 products where 3 are due. That is what checkpoint does with use_reentrant=True.",
         "the backward pass: gather again, and compute the two gradients from it.",
+    ),
+    (
+        "texts averaged",
+        "Your weight gradient is the mean over the texts of the batch. Each text adds its share: sum over all rows.",
+        "what becomes of the batch dimension in the weight's gradient.",
+    ),
+    (
+        "own tokens, summed",
+        "You took the weight's gradient from own tokens and summed it over the ranks, as for a norm. But each rank has "
+        "other rows of the weight: what the ranks add up belongs to different parameters.",
+        "own rows need every token: gather x again, and add nothing up.",
     ),
     (
         "own tokens only",

@@ -48,11 +48,12 @@ def _drawn(generator: Generator, kind: str) -> tuple[Tensor, int, int] | None:
         steps = [found[0] if found else NEW for found in ends]
         early = [step for step in steps if step < NEW - 1]
         goes_on = any(bool((text[step + 1 :] != eos).any()) for text, step in zip(written, steps, strict=True))
+        at_once = bool((written[:, :NEW] == eos).all(0).any())  # who asks for that would stop there too
         in_prompt = any(eos in prompt and step > 0 for prompt, step in zip(ids.tolist(), steps, strict=True))
         of_kind = {
             "none": min(steps) == NEW,
             "some": 0 < len(early) < 3 and max(steps) == NEW and in_prompt,
-            "all": len(early) == 3 and len(set(steps)) > 1,
+            "all": len(early) == 3 and len(set(steps)) > 1 and not at_once,
         }
         if of_kind[kind] and (goes_on or kind == "none"):
             return ids, eos, seed

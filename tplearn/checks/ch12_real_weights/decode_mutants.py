@@ -26,12 +26,6 @@ TOGETHER = mutants_of(
         "a list comprehension: [KVCache(n) for _ in model.layers].",
     ),
     (
-        "one large cache for all layers",
-        "All layers share one cache: [KVCache(n)] * layers is one object in many places. Each layer then reads the "
-        "keys of the layers before it. Each has keys and values of its own.",
-        "a list comprehension: [KVCache(n) for _ in model.layers].",
-    ),
-    (
         "caches for the prompt only",
         "Your caches have room for the prompt, and none for what is written.",
         "KVCache(max_length): prompt and new tokens together.",

@@ -12,7 +12,7 @@ LENGTH = 64
 
 def wrong_decode(model: Llama, input_ids: Tensor, new_tokens: int, eos: int, wrong: str) -> Tensor:
     """Greedy text, with one thing `wrong`."""
-    caches = _caches(model, input_ids, new_tokens, wrong)
+    caches = _caches(model, input_ids, wrong)
     text, new, ended = input_ids, input_ids, torch.zeros(len(input_ids), 1, dtype=torch.bool)
     if wrong == "end in the prompt":
         ended = (input_ids == eos).any(1, True)
@@ -43,12 +43,10 @@ WHOLE_TEXT = ("whole text again at each step", "old tokens again into the cache"
 GO_ON = ("ended texts go on", "ended now")
 
 
-def _caches(model: Llama, input_ids: Tensor, new_tokens: int, wrong: str) -> list[KVCache] | None:
+def _caches(model: Llama, input_ids: Tensor, wrong: str) -> list[KVCache] | None:
     if wrong == "whole text again at each step":
         return None
     if wrong == "one cache for all layers":
-        return [KVCache(input_ids.shape[1] + new_tokens)] * len(model.layers)
-    if wrong == "one large cache for all layers":
         return [KVCache(LENGTH)] * len(model.layers)
     if wrong == "caches for the prompt only":
         return [KVCache(input_ids.shape[1]) for _ in model.layers]
