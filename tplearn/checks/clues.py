@@ -50,7 +50,7 @@ def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
     told = [(tp, rearranged(got, want)) for tp, got, want in wrong_pairs(leaves)]
     found = {sentence for _, sentence in told}
-    alike = found.pop() if len(found) == 1 else None
+    alike = found.pop() if len(found) == 1 else None if None in found else ELSEWHERE
     if alike not in (None, ELSEWHERE):
         return alike
     sliced = slices(leaves)

@@ -26,12 +26,12 @@ REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
 
 @dataclass(frozen=True)
 class OneKind:
-    """A comparison on the cases of one label alone: it tells something where one mutant only is alike there."""
+    """A comparison on the cases of one label alone, which tells something where one mutant only is alike there."""
 
+    numbers: list[int]
     alike: Callable[[Seen], bool]
 
     def __call__(self, seen: Seen) -> bool:
-        """Whether a mutant is alike on these cases."""
         return self.alike(seen)
 
 
@@ -46,8 +46,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     5. the same in the first entry of it that is wrong, where entries have names (one parameter's gradient);
     6. the same on the plain cases, on all but those of one label, or, as the only mutant, on those of one label alone;
     7. the right values, by the same collectives, whatever their sizes (or by as many bytes, where only these count);
-    8. the same failure: each rank stops in the same op; of refusals, the same sizes are refused; beside an exception,
-       the same values elsewhere;
+    8. the same failure: each rank stops in the same op; the same sizes are refused; or the same values elsewhere;
     9. the same wherever the mutant is wrong: one mistake of several.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
@@ -56,9 +55,12 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     failed = [k for k, seen in enumerate(got) if "error" in seen and "error" not in want[k]]
     tried = list(_mutants_seen(exercise, cases, got, failed))
     for alike in _comparisons(exercise, cases, got, want, wrong):
-        found = [mutant for mutant, seen in tried if alike(seen)]
-        if found and (len(found) == 1 or not isinstance(alike, OneKind)):
-            return found[0]
+        found = [(mutant, seen) for mutant, seen in tried if alike(seen)]
+        if isinstance(alike, OneKind) and len(found) > 1:  # of several, one that is right in half of the others
+            others = [k for k in range(len(cases)) if wrong[k] and k not in alike.numbers]
+            found = [one for one in found if 2 * sum(same_values(one[1][k], want[k]) for k in others) >= len(others)]
+        if found:
+            return found[0][0]
     return None
 
 
@@ -172,8 +174,8 @@ def _comparisons(
             yield same_first_value(numbers)
         for label in labels:
             numbers = [k for k in ranks if cases[k].label == label]
-            yield OneKind(same_on(numbers))
-            yield OneKind(same_first_value(numbers))
+            yield OneKind(numbers, same_on(numbers))
+            yield OneKind(numbers, same_first_value(numbers))
     elif not fails and bills:
         yield same_collectives
     elif not fails:

@@ -9,7 +9,8 @@ from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import one_each, pick
 from tplearn.ranks import per_rank
 
-BEST_AND_WORST = {1: ((0, 0),), 2: ((1, 0), (0, 1)), 3: ((1, 0), (2, 1)), 4: ((2, 3), (0, 2))}
+MIDDLE = {"positive scores": 0.7, "negative scores": -2.0}
+BEST_AND_WORST = {1: ((0, 0),), 2: ((1, 0), (0, 1)), 3: ((1, 0), (2, 1)), 4: ((2, 3), (1, 2))}
 
 
 def share_settings(score: Tensor, settings: Tensor) -> Tensor:
@@ -25,12 +26,13 @@ def _cases(generator: Generator) -> list[Case]:
     """All scores differ. Around 0.7, so that every rank thinks well of itself; or all below zero."""
     cases = []
     for tp, several in BEST_AND_WORST.items():
-        for middle, (best, worst) in zip((0.7, -2.0), several, strict=False):
-            scores = middle + 0.1 * torch.rand(tp, 1, generator=generator, dtype=torch.float64)
+        for (label, middle), (best, worst) in zip(MIDDLE.items(), several, strict=False):
+            others = torch.rand(tp, 1, generator=generator, dtype=torch.float64).sort(dim=0).values
+            scores = middle + 0.1 * others  # sorted: who is second must not depend on the seed
             scores[worst] = middle - 0.1
             scores[best] = middle + 0.2
             settings = one_each(tp, generator, pick(generator, 6, 9))
-            cases.append(Case(tp, (per_rank(list(scores)), per_rank(settings)), label=f"rank {best} is best"))
+            cases.append(Case(tp, (per_rank(list(scores)), per_rank(settings)), label=label))
     return cases
 
 

@@ -10,10 +10,10 @@ from tplearn.checks.inputs import pick, randn
 from tplearn.checks.traffic import Traffic
 from tplearn.ranks import per_rank
 
-COUNTS = {  # rows of each rank
+COUNTS = {  # rows of each rank; where it is not the same, their sum is more than one row above the largest
     1: ([2],),
-    2: ([1, 3], [3, 0]),
-    3: ([2, 2, 2], [4, 0, 1]),
+    2: ([2, 4], [3, 0]),
+    3: ([2, 2, 2], [4, 0, 2]),
     4: ([2, 0, 3, 1], [0, 0, 0, 2]),
 }
 
