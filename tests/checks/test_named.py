@@ -86,7 +86,7 @@ NAMED = [
     ("sp_block", ch11.norms_of_all_tokens_by_hand, "norm of gathered tokens"),
     ("sp_block", half_normed_late, "norm of gathered tokens"),
     ("gradient_norm", ch11.copies_on_rank_0, "copies on rank 0 only"),
-    ("read_shard", stacked_then_sliced, "load all, then slice"),
+    ("read_shard", stacked_then_sliced, "q, k and v whole"),
     ("read_shard", equal_rows, "KV rows cut evenly"),
     ("reshard", joined_copies, "copies joined"),
     ("reshard", ch12.padding_kept, "old padding left in"),

@@ -32,7 +32,7 @@ def everywhere(tensor: Tensor) -> list[Tensor]:
         (
             [torch.cat(SHARDS[rank:] + SHARDS[:rank], 1) for rank in range(TP)],
             everywhere(WHOLE),
-            "On tp = 3: Yours is the right one in another order along dim 1: 4–11, 0–3.",
+            "cut rank 1's along dim 1 into 3 slices: they are slices 1, 2, 0 of the right one.",
         ),
         (
             everywhere(torch.cat([SHARDS[0], 0 * SHARDS[1], SHARDS[2]], 1)),

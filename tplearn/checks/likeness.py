@@ -40,14 +40,14 @@ def entry_at(value: object, names: tuple[str, ...]) -> object:
     return value
 
 
-def wrong_entry_names(got: object, want: object, names: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+def wrong_entry_names(got: object, want: object) -> set[str]:
     """The names of all entries that differ; a list is one for each of its items."""
     if isinstance(want, dict) and isinstance(got, dict):
         both = dict.fromkeys([*want, *got])
-        return set().union(*(wrong_entry_names(got.get(key), want.get(key), (*names, str(key))) for key in both))
+        return {str(key) for key in both if first_difference(got.get(key), want.get(key)) is not None}
     if isinstance(want, list) and isinstance(got, list) and len(got) == len(want):
-        return set().union(*(wrong_entry_names(*pair, names) for pair in zip(got, want, strict=True)))
-    return {names} if first_difference(got, want) is not None else set()
+        return set().union(*(wrong_entry_names(*pair) for pair in zip(got, want, strict=True)))
+    return {""} if first_difference(got, want) is not None else set()
 
 
 def failure_pattern(failure: Failure | None) -> tuple:

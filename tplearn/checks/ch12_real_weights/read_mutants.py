@@ -13,6 +13,12 @@ MUTANTS = mutants_of(
         "the bytes read of qkv_proj: rows of the shard times bytes of a row.",
     ),
     (
+        "q, k and v whole",
+        "Your shards are right, but you read q_proj, k_proj and v_proj whole, and cut afterwards. Slice each of them "
+        "first, then torch.cat the slices.",
+        "the bytes read of qkv_proj: rows of the shard times bytes of a row.",
+    ),
+    (
         "whole tensors of fused parameters",
         "Your shards are right, but for the fused parameters you read each tensor whole, and cut what you had put "
         "together. Slice each of q_proj, k_proj and v_proj first, then torch.cat the slices.",
