@@ -50,6 +50,15 @@ def wrong_entry_names(got: object, want: object) -> set[str]:
     return {""} if first_difference(got, want) is not None else set()
 
 
+def shares_an_entry(got: object, seen: object, want: object) -> bool:
+    """Whether two values, or what stands under one name or at one place in them, are wrong alike."""
+    if all(isinstance(value, dict) for value in (got, seen, want)):
+        return any(shares_an_entry(got.get(key), seen.get(key), want.get(key)) for key in {*got, *seen, *want})
+    if all(isinstance(value, list) for value in (got, seen, want)) and len(got) == len(seen) == len(want):
+        return any(map(shares_an_entry, got, seen, want))
+    return first_difference(got, seen) is None and first_difference(got, want) is not None
+
+
 def failure_pattern(failure: Failure | None) -> tuple:
     """What each rank does in a report, without counts and shapes; of another error its type and its words."""
     if failure is None:

@@ -14,8 +14,8 @@ from tplearn.checks.likeness import (
     observed_alike,
     wrong_entry_names,
 )
+from tplearn.checks.mutants import mutants_seen
 from tplearn.checks.observe import Observation
-from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import bytes_by_rank, ops_by_rank
 from tplearn.ranks import CollectiveMismatch, Deadlock
 
@@ -52,8 +52,7 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))
-    failed = [k for k, seen in enumerate(got) if "error" in seen and "error" not in want[k]]
-    tried = list(_mutants_seen(exercise, cases, got, failed))
+    tried = list(mutants_seen(exercise, cases, got, want))
     for alike in _comparisons(exercise, cases, got, want, wrong):
         found = [(mutant, seen) for mutant, seen in tried if alike(seen)]
         if isinstance(alike, OneKind) and len(found) > 1:  # of several, one that is right in half of the others
@@ -62,20 +61,6 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
         if found:
             return found[0][0]
     return None
-
-
-def _mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, failed: list[int]) -> Iterator[tuple[Mutant, Seen]]:
-    """Every mutant with its observations. Those that need a run of their own only where the answer failed too."""
-    together = [mutant for mutant in exercise.mutants if not mutant.alone]
-    yield from zip(together, observe_trusted(exercise, [mutant.answer for mutant in together], cases), strict=True)
-    for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
-        seen: Seen = [{}] * len(cases)
-        for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
-            (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
-            if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
-                break
-        else:
-            yield mutant, seen
 
 
 def _comparisons(

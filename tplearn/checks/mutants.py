@@ -1,0 +1,51 @@
+"""Runs an exercise's mutants on the cases of an answer: all on few ranks, and only those that are near it on more."""
+
+from collections.abc import Iterator
+
+from tplearn.checks.aspects import values_wrong, wrong_aspects
+from tplearn.checks.exercise import Case, Exercise, Mutant
+from tplearn.checks.likeness import failure_pattern, shares_an_entry
+from tplearn.checks.observe import Observation
+from tplearn.checks.run import observe, observe_trusted
+
+Seen = list[Observation]
+
+
+def mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
+    """Every mutant that may behave as the answer does, with its observations on all cases."""
+    yield from _together(exercise, cases, got, want)
+    failed = [k for k in range(len(cases)) if "error" in got[k] and "error" not in want[k]]
+    for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
+        seen: Seen = [{}] * len(cases)
+        for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
+            (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
+            if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
+                break
+        else:
+            yield mutant, seen
+
+
+def _together(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
+    """Those that share a run: on ranks first on the smallest number of them."""
+    mutants = [mutant for mutant in exercise.mutants if not mutant.alone]
+    few = min((case.tp for case in cases if case.tp > 1), default=1) if exercise.ranks else 0
+    first = [k for k, case in enumerate(cases) if few in (0, case.tp)]
+    rest = [k for k in range(len(cases)) if k not in first]
+    tried = observe_trusted(exercise, [mutant.answer for mutant in mutants], [cases[k] for k in first])
+    near = [
+        (mutant, seen)
+        for mutant, seen in zip(mutants, tried, strict=True)
+        if not rest or any(_near(exercise, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True))
+    ]
+    more = observe_trusted(exercise, [mutant.answer for mutant, _ in near], [cases[k] for k in rest]) if near else []
+    for (mutant, seen), others in zip(near, more, strict=True):
+        on_case = dict(zip([*first, *rest], [*seen, *others], strict=True))
+        yield mutant, [on_case[k] for k in range(len(cases))]
+
+
+def _near(exercise: Exercise, got: Observation, seen: Observation, want: Observation) -> bool:
+    """Whether one case leaves it open that both make the same mistake: the mutant is right here, or shares one."""
+    mine, theirs = (wrong_aspects(exercise, one, want) for one in (got, seen))
+    shared = set(mine) & set(theirs)
+    alike = any(shares_an_entry(got.get(aspect), seen.get(aspect), want.get(aspect)) for aspect in shared)
+    return not theirs or alike or bool(shared & {"refusal", "error"}) or ("ledger" in shared and not values_wrong(mine))
