@@ -23,7 +23,9 @@ from multiprocessing.connection import Connection, Pipe
 
 START_METHODS = ("forkserver", "spawn")
 # By name, since they are higher floors: what the ranks of a notebook run, so that none of them pays for its import.
-LOADED = ("tplearn.ranks.preload", "tplearn.parallel", "tplearn.checks", "tplearn.llama")
+LOADED = ("tplearn.ranks.preload", "tplearn.parallel", "tplearn.checks.preload", "tplearn.llama")
+# A fork copies the tables of all pages with data: of few large ones, if Python's objects are left to the C library.
+LARGE_PAGES = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 STATUS = struct.Struct("i")
 
 
@@ -127,8 +129,9 @@ class _Server:
         with contextlib.closing(theirs):
             code = f"import tplearn.forkserver as f; f.serve({theirs.fileno()}, {list(loaded)!r})"
             # A session of its own: the stop button and Ctrl-C do not reach it.
+            environment, none = LARGE_PAGES | dict(os.environ), subprocess.DEVNULL
             self.process = subprocess.Popen(
-                _python(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                _python(code), pass_fds=[theirs.fileno()], stdin=none, start_new_session=True, env=environment
             )
 
     def fork(self, target: str, arguments: list, files: list[int]) -> int:

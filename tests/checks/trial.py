@@ -10,7 +10,7 @@ from tests.checks.answers import Alone
 from tplearn.checks import Case, Exercise
 from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.observe import Observation
-from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.probe import probed, telling, unmoved, with_probes
 from tplearn.checks.reach import reached_too_far
 from tplearn.checks.run import observe, observe_trusted
 
@@ -50,13 +50,14 @@ def faults(
         ]
         for name, of_answer in seen.items()
     }
-    due = telling(exercise, want)
+    again = probed(exercise, cases)
+    due = telling(exercise, again, want)
     right = [name for name in answers if not found[name]]
     if not due or not right:
         return found
-    chosen = [cases[k] for k in due]
+    chosen = with_probes(cases, due)[len(cases) :]
     functions = [answers[name].answer if isinstance(answers[name], Alone) else answers[name] for name in right]
-    reference, *shifted = observe_trusted(exercise, [exercise.reference, *functions], chosen, shift=True)
+    reference, *shifted = observe_trusted(exercise, [exercise.reference, *functions], chosen)
     for name, mine in zip(right, shifted, strict=True):
         for k, due_shifted, mine_shifted in zip(due, reference, mine, strict=True):
             if unmoved((want[k], due_shifted), (seen[name][k], mine_shifted)) is not None:

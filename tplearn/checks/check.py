@@ -16,7 +16,7 @@ from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
 from tplearn.checks.observe import Observation
-from tplearn.checks.probe import telling, unmoved
+from tplearn.checks.probe import probed, telling, unmoved, with_probes
 from tplearn.checks.reach import reached_too_far
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
@@ -27,6 +27,7 @@ from tplearn.ranks import RankDied, RankTimeout
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
 PATIENCE = 20  # an answer may take as many times as long as the reference before the limit counts
 Seen = list[Observation]
+WithShifted = tuple[Seen, dict[int, Observation]]  # of all cases, and of those by number that were also run shifted
 
 
 def check(fn: Callable[..., Any], seed: int | None = None) -> None:
@@ -54,7 +55,14 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         reason = f"Your function could not be sent to the process that runs it: {error}. Does it use a global object?"
         return Verdict(exercise, "error", explanation=reason)
-    got, printed = _with_patience(exercise, fn, cases)
+    again = probed(exercise, cases)
+    tried = with_probes(cases, again)
+    started = time.monotonic()
+    want, want_shifted = _divided(_right(exercise, tried), again)
+    # The time limit is not for slow machines: it grows with what the reference needs.
+    patient = replace(exercise, timeout=max(exercise.timeout, PATIENCE * (time.monotonic() - started)))
+    seen, printed = observe(patient, fn, tried)
+    got, shifted = _divided(seen, again)
     failures = [(case, seen["error"]) for case, seen in zip(cases, got, strict=True) if "error" in seen]
     if any(failure.is_stub for _, failure in failures):
         reason = f"{exercise.name} still raises the stub's NotImplementedError. Replace that line with your answer."
@@ -64,10 +72,9 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         case, failure = early
         explanation = explain_failure(failure, case)
         return Verdict(exercise, STATUS_OF_FAILURE[failure.kind], explanation=explanation, seed=seed, printed=printed)
-    want = _right(exercise, cases)
     wrong = [wrong_aspects(exercise, mine, due) for mine, due in zip(got, want, strict=True)]
     aspects, sizes = _aspects(got, want, wrong), _sizes(cases, wrong)
-    alone = "" if any(wrong) else _computed_alone(exercise, fn, cases, got, want)
+    alone = "" if any(wrong) else _computed_alone(exercise, cases, (got, shifted), (want, want_shifted))
     if not any(wrong) and not alone:
         return Verdict(exercise, "passed", aspects, sizes, seed=seed)
     if alone:
@@ -81,41 +88,30 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     return Verdict(exercise, status, aspects, sizes, explanation, seed=seed, printed=printed)
 
 
-def _with_patience(exercise: Exercise, fn: Callable[..., Any], cases: list[Case]) -> tuple[Seen, str]:
-    """What fn does on each case. The time limit is not for slow machines: it grows with what the reference needs."""
-    got, printed = observe(exercise, fn, cases)
-    if not any("error" in seen and seen["error"].kind == RankTimeout.__name__ for seen in got):
-        return got, printed
-    started = time.monotonic()
-    _right(exercise, cases)
-    limit = PATIENCE * (time.monotonic() - started)
-    return observe(replace(exercise, timeout=limit), fn, cases) if limit > exercise.timeout else (got, printed)
+def _divided(seen: Seen, again: list[int]) -> WithShifted:
+    """What was seen of each case, and of those that were run again, by number."""
+    cases = len(seen) - len(again)
+    return seen[:cases], dict(zip(again, seen[cases:], strict=True))
 
 
 def _right(exercise: Exercise, cases: list[Case]) -> Seen:
     """What the reference does. An error that is no refusal is the course's own mistake."""
     (want,) = observe_trusted(exercise, [exercise.reference], cases)
-    broken = next(
-        (seen["error"] for seen in want if "error" in seen and seen["error"].kind != ValueError.__name__), None
-    )
+    errors = [seen["error"] for case, seen in zip(cases, want, strict=True) if "error" in seen and not case.shift]
+    broken = next((error for error in errors if error.kind != ValueError.__name__), None)
     if broken:
         raise RuntimeError(f"the reference of {exercise.name} failed: {broken.kind}: {broken.text}\n{broken.detail}")
     return want
 
 
-def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case], got: Seen, want: Seen) -> str:
+def _computed_alone(exercise: Exercise, cases: list[Case], got: WithShifted, want: WithShifted) -> str:
     """A sentence where the numbers are right, but nothing that came over the wire went into them, or not all of it."""
-    due = telling(exercise, want)
-    if not due:
-        return ""
-    chosen = [cases[k] for k in due]
-    (right,) = observe_trusted(exercise, [exercise.reference], chosen, shift=True)
-    mine, _ = observe(exercise, fn, chosen, shift=True)
-    for k, right_shifted, mine_shifted in zip(due, right, mine, strict=True):
-        place = unmoved((want[k], right_shifted), (got[k], mine_shifted))
+    (plain, shifted), (right, right_shifted) = got, want
+    for k in telling(exercise, list(shifted), right):
+        place = unmoved((right[k], right_shifted[k]), (plain[k], shifted[k]))
         if place is not None:
             aspect, rank = place[0], place[1] if len(place) > 1 and exercise.ranks else 0
-            rows = [row for row in want[k]["ledger"] if row.rank == rank]
+            rows = [row for row in right[k]["ledger"] if row.rank == rank]
             whose = f"rank {rank}'s" if exercise.ranks else "your"
             return (
                 f"{cases[k].where} every number is right, but nothing that came from another rank went into {whose} "
@@ -123,7 +119,7 @@ def _computed_alone(exercise: Exercise, fn: Callable[..., Any], cases: list[Case
                 "can read another's memory, and none should do the work of all. What is due there: "
                 f"{counted(rows)}."
             )
-        place = reached_too_far(mine_shifted, right_shifted)
+        place = reached_too_far(shifted[k], right_shifted[k])
         if place is not None:
             argument, owner, reader = place
             name = list(inspect.signature(exercise.reference).parameters)[argument]

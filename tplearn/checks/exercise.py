@@ -18,12 +18,14 @@ class Case:
 
     `args` may hold tensors, numbers, strings and nested lists of them (list index = rank). With `Exercise.ranks` they
     may hold `per_rank([...])`. label: what sets this case apart where its tp does not, such as `kind = "each"`.
+    shift: whether what arrives over the wire is changed; `judge` sets it, see tplearn.checks.probe.
     """
 
     tp: int
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    shift: bool = False
 
     def __str__(self) -> str:
         """`tp = 2 (kind = "each")`."""
@@ -64,7 +66,7 @@ class Exercise:
     observe(fn, *args, **kwargs) -> {aspect: value}: see tplearn.checks.observe; it runs in the child process.
     ranks: False, the answer runs in one child process on lists of shards; True, it runs on `case.tp` gloo ranks, and
     the ledger of its collectives is part of what is compared. sent: what the answer may send beside the reference.
-    timeout: seconds for one run of the answer.
+    timeout: seconds for one run of the answer, or more where the reference is slow.
     """
 
     number: str
@@ -78,7 +80,7 @@ class Exercise:
     observe: Callable[..., dict[str, Any]] = forward
     ranks: bool = False
     sent: Traffic = Traffic()
-    timeout: float = 20.0
+    timeout: float = 10.0
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

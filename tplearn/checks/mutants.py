@@ -32,10 +32,13 @@ def _together(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> I
     first = [k for k, case in enumerate(cases) if few in (0, case.tp)]
     rest = [k for k in range(len(cases)) if k not in first]
     tried = observe_trusted(exercise, [mutant.answer for mutant in mutants], [cases[k] for k in first])
+    if not rest:
+        yield from zip(mutants, tried, strict=True)
+        return
     near = [
         (mutant, seen)
         for mutant, seen in zip(mutants, tried, strict=True)
-        if not rest or any(_near(exercise, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True))
+        if any(_near(exercise, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True))
     ]
     more = observe_trusted(exercise, [mutant.answer for mutant, _ in near], [cases[k] for k in rest]) if near else []
     for (mutant, seen), others in zip(near, more, strict=True):

@@ -6,13 +6,14 @@ then compute the right numbers alone and communicate for show. The reference tel
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tplearn.checks.compare import first_difference
-from tplearn.checks.exercise import Exercise
+from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.observe import Observation, Observer, WithLedger
 from tplearn.checks.reach import WithReach
 from tplearn.ranks.ledger import Ledger
@@ -39,16 +40,27 @@ def shifted(observer: Observer) -> Observer | None:
     """The observer of a simulated exercise whose collectives shift what arrives; None where nothing is recorded."""
     if not dataclasses.is_dataclass(observer) or not hasattr(observer, "ledger"):
         return None
-    with_shift = dataclasses.replace(observer, ledger=ShiftedLedger)
+    with_shift = replace(observer, ledger=ShiftedLedger)
     return WithReach(with_shift) if isinstance(observer, WithLedger) else with_shift
 
 
-def telling(exercise: Exercise, want: list[Observation]) -> list[int]:
-    """The numbers of the cases to try: with collectives in them; on ranks, where each is a run, the largest one."""
-    if not exercise.ranks and shifted(exercise.observe) is None:
-        return []
-    wire = [sum(row.wire_bytes for row in seen.get("ledger", []) if len(row.group) > 1) for seen in want]
-    due = [k for k, sent in enumerate(wire) if sent]
+def probed(exercise: Exercise, cases: list[Case]) -> list[int]:
+    """The numbers of the cases that are run a second time, shifted: all in a process, and on ranks the largest tp's."""
+    if not exercise.ranks:
+        return list(range(len(cases))) if shifted(exercise.observe) else []
+    most = max(case.tp for case in cases)
+    return [k for k, case in enumerate(cases) if case.tp == most > 1]
+
+
+def with_probes(cases: list[Case], again: list[int]) -> list[Case]:
+    """The cases, and behind them those that are run again."""
+    return [*cases, *(replace(cases[k], shift=True) for k in again)]
+
+
+def telling(exercise: Exercise, again: list[int], want: list[Observation]) -> list[int]:
+    """The numbers of the cases whose probe says something: with collectives; on ranks the one that sends most."""
+    wire = {k: sum(row.wire_bytes for row in want[k].get("ledger", []) if len(row.group) > 1) for k in again}
+    due = [k for k in again if wire[k]]
     return sorted(due, key=wire.__getitem__)[-1:] if exercise.ranks else due
 
 

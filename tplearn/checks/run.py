@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -12,91 +13,95 @@ import torch
 
 from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
-from tplearn.checks.inside import Answer, ExitedEarly, OnRank, observe_all
+from tplearn.checks.inside import Answer, ExitedEarly, OnRank, TrustedOnRank, observe_all
 from tplearn.checks.observe import Observation
-from tplearn.checks.probe import shifted
-from tplearn.ranks import RankError, RankFailed, Run, per_rank, run_ranks
+from tplearn.ranks import RankError, RankFailed, RankTimeout, per_rank, run_ranks
 from tplearn.ranks.job import PerRank
 from tplearn.ranks.ledger import Row
 
+NOT_RUN = Failure("NotRun", "a case before this one reached the time limit")
 TRUSTED_SECONDS = 600.0  # the course's own answers end; on a busy machine they may take their time
 
 
-def observe(
-    exercise: Exercise, answer: Answer, cases: list[Case], *, shift: bool = False
-) -> tuple[list[Observation], str]:
-    """What a reader's answer does on each case, and what it printed. shift: see tplearn.checks.probe."""
+def observe(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
+    """What a reader's answer does on each case, the shifted ones last, and what it printed.
+
+    Where a run with shifted cases fails, they count as failed, and the others are run once more without them.
+    """
     if exercise.ranks:
-        return _on_ranks(exercise, answer, cases, shift)
-    observer = shifted(exercise.observe) if shift else exercise.observe
+        return _on_ranks(exercise, answer, cases)
     try:
         with _quiet():
-            run = run_ranks(observe_all, 1, [answer], observer, cases, timeout=exercise.timeout, record=False)
+            run = run_ranks(observe_all, 1, [answer], exercise.observe, cases, timeout=exercise.timeout, record=False)
     except RankError as error:
-        return [{"error": _failure(error)}] * len(cases), "".join(error.output)
+        unshifted = [case for case in cases if not case.shift]
+        failed: list[Observation] = [{"error": _failure(error)}] * len(cases)
+        if len(unshifted) == len(cases):
+            return failed, "".join(error.output)
+        seen, output = observe(exercise, answer, unshifted)
+        return seen + failed[len(seen) :], output
     return run.values[0][0], "".join(run.output)
 
 
-def observe_trusted(
-    exercise: Exercise, answers: Sequence[Answer], cases: list[Case], *, shift: bool = False
-) -> list[list[Observation]]:
-    """What each of the course's own answers does on each case: here, or on ranks in one run for each tp.
+def observe_trusted(exercise: Exercise, answers: Sequence[Answer], cases: list[Case]) -> list[list[Observation]]:
+    """What each of the course's own answers does on each case: here, or on ranks, all in one run.
 
     None may hang, or fail on some ranks only: such a mutant is `alone`, and a reader's answer to `observe`.
     """
     if not exercise.ranks:
-        observer = shifted(exercise.observe) if shift else exercise.observe
         with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been checked
-            return observe_all(answers, observer, cases)
-    drive = OnRank(tuple(answers), exercise.observe, shift, trusted=True)
+            return observe_all(answers, exercise.observe, cases)
+    falling = sorted(range(len(cases)), key=lambda number: -cases[number].tp)
+    own = _by_rank([cases[number] for number in falling])
+    with tempfile.TemporaryDirectory(prefix="tplearn-") as folder, _quiet():
+        drive = TrustedOnRank(tuple(answers), exercise.observe, folder)
+        run = run_ranks(drive, len(own.values), own, timeout=TRUSTED_SECONDS, record=False)
     seen: list[list[Observation]] = [[{}] * len(cases) for _ in answers]
-    for numbers in _by_tp(cases):
-        run = _run(exercise, drive, [cases[number] for number in numbers])
+    for k, number in enumerate(falling):
         for a in range(len(answers)):
-            for k, number in enumerate(numbers):
-                seen[a][number] = _joined([on_rank[a][k] for on_rank in run.values])
+            seen[a][number] = _joined([on_rank[k][a] for on_rank in run.values[: cases[number].tp]])
     return seen
 
 
-def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case], shift: bool) -> tuple[list[Observation], str]:
-    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which. A stub fails all."""
-    seen: list[Observation] = [{}] * len(cases)
+def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
+    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which.
+
+    A stub fails all. A case that reaches the time limit is the last that is run: nobody waits for that twice.
+    """
+    seen: list[Observation] = [{"error": NOT_RUN}] * len(cases)
     outputs: list[str] = []
-    drive = OnRank((answer,), exercise.observe, shift)
-    waiting = _by_tp(cases)
+    drive = OnRank(answer, exercise.observe)
+    order = sorted(range(len(cases)), key=lambda number: cases[number].tp)
+    waiting = [list(numbers) for _, numbers in groupby(order, key=lambda number: cases[number].tp)]
     while waiting:
         numbers = waiting.pop(0)
+        own = _by_rank([cases[number] for number in numbers])
         try:
-            run = _run(exercise, drive, [cases[number] for number in numbers])
+            with _quiet():
+                run = run_ranks(drive, len(own.values), own, timeout=exercise.timeout)
         except RankError as error:
             failure = _failure(error)
             if failure.is_stub:
                 return [{"error": failure}] * len(cases), "".join(error.output)
+            for number in numbers:
+                seen[number] = {"error": failure}
             if len(numbers) > 1:
-                waiting[:0] = [[number] for number in numbers]
-            else:
-                seen[numbers[0]] = {"error": failure}
-                outputs.extend(error.output)
+                waiting[:0] = [[number] for number in numbers if not cases[number].shift]
+                continue
+            outputs.extend(error.output)
+            if isinstance(error, RankTimeout):
+                break
             continue
         outputs.extend(run.output)
         for k, number in enumerate(numbers):
-            seen[number] = _joined([on_rank[0][k] for on_rank in run.values])
+            seen[number] = _joined([on_rank[k] for on_rank in run.values])
     return seen, "".join(outputs)
 
 
-def _by_tp(cases: list[Case]) -> list[list[int]]:
-    """The numbers of the cases of each tp."""
-    order = sorted(range(len(cases)), key=lambda number: cases[number].tp)
-    return [list(numbers) for _, numbers in groupby(order, key=lambda number: cases[number].tp)]
-
-
-def _run(exercise: Exercise, drive: OnRank, cases: list[Case]) -> Run:
-    """One run for cases of the same tp; each rank gets its own arguments, and no other rank's."""
-    tp = cases[0].tp
-    own = per_rank([[_of_rank(case, rank) for case in cases] for rank in range(tp)])
-    with _quiet():
-        limit = TRUSTED_SECONDS if drive.trusted else exercise.timeout
-        return run_ranks(drive, tp, own, timeout=limit, record=not drive.trusted)
+def _by_rank(cases: list[Case]) -> PerRank:
+    """For each rank the cases that it takes part in; each gets its own arguments, and no other rank's."""
+    ranks = range(max(case.tp for case in cases))
+    return per_rank([[_of_rank(case, rank) for case in cases if rank < case.tp] for rank in ranks])
 
 
 def _of_rank(case: Case, rank: int) -> Case:

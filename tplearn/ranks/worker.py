@@ -68,7 +68,7 @@ def main(rank: int, world_size: int, folder: str, events: int, output: int) -> N
         try:
             job: Job = pickle.loads(Path(folder, "job").read_bytes())
             job.take_place(rank, world_size)
-            _join_group(rank, world_size, folder)
+            join_group(rank, world_size, f"{folder}/store")
             reporter.send(Started())
             _run(rank, job, reporter, Path(folder))
         except BaseException as error:  # sys.exit included: whatever ends the function is the parent's to judge
@@ -145,11 +145,12 @@ def _become_independent(output: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _join_group(rank: int, world_size: int, folder: str) -> None:
+def join_group(rank: int, world_size: int, store: str) -> None:
+    """Meet the other ranks over a file that all of them can open."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     dist.init_process_group(
         "gloo",
-        store=dist.FileStore(f"{folder}/store", world_size),
+        store=dist.FileStore(store, world_size),
         rank=rank,
         world_size=world_size,
         timeout=datetime.timedelta(hours=24),  # the parent judges; gloo's own timeout would only blur the report

@@ -35,5 +35,4 @@ TABLE_COLUMN = Exercise(
     observe=as_torchrun_does,
     ranks=True,
     mutants=MUTANTS,
-    timeout=15.0,
 )

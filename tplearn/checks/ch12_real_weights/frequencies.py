@@ -19,7 +19,7 @@ def llama3_frequencies(plain: Tensor, factor: float, low: float, high: float, tr
 
 def _cases(generator: Generator) -> list[Case]:
     cases = []
-    for tp, d, theta, sizes in ((1, 128, 500_000.0, (8.0, 1.0, 4.0, 8192)), (2, 64, 10_000.0, (32.0, 1.5, 6.0, 512))):
+    for tp, d, theta, sizes in ((1, 128, 500_000.0, (8.0, 1.0, 4.0, 8192)), (2, 64, 10_000.0, (32.0, 1.5, 8.0, 512))):
         plain = theta ** -(torch.arange(0, d, 2, dtype=torch.float64) / d)
         noise = 1 + 0.1 * torch.rand(d // 2, generator=generator, dtype=torch.float64)
         cases.append(Case(tp, (plain * noise, *sizes)))
