@@ -28,6 +28,7 @@ lab: $(VENV)/.lab
 	@$(PY) tplearn/lab.py
 
 test: $(VENV)/.dev
+	@$(PY) -m compileall -q tplearn tests  # once, and not in each of the processes that the tests start
 	$(PY) -m pytest -n 2 --dist loadgroup --timeout 600 tests
 
 quick: lint

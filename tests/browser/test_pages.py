@@ -21,7 +21,7 @@ from benchmarks.lab_page import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.browser
-PAGES = ("00_start_here", "02_column_row", "12_real_weights")
+PAGES = ("00_start_here", "02_column_row")
 WITH_WIDGET = [name for name in PAGES if name != "00_start_here"]
 SMALL_WIDGET = """
 import ipywidgets, matplotlib.pyplot as plt
