@@ -15,7 +15,7 @@ from tplearn.simulated import Ledger, all_gather, all_reduce
 COUNT, WEIGHTS, CACHE = map(find_exercise, ("parameter_count", "weight_bytes_per_rank", "kv_cache_bytes"))
 BYTES, PLAN, COLUMN = map(find_exercise, ("mlp_communication_bytes", "linear_by_plan", "column_parallel"))
 SPLIT, ROWS, RESHARD = map(find_exercise, ("split_columns", "split_rows", "reshard_gate_up"))
-ROW = find_exercise("row_parallel")
+ROW, SAMPLE = map(find_exercise, ("row_parallel", "sample_word"))
 Shards = list[Tensor]
 
 
@@ -147,3 +147,11 @@ def test_a_dim_counted_from_the_front_is_not_the_other_size(dim: int, tested: in
         return list(weight.chunk(world_size, dim))
 
     assert judge(SPLIT, counts_from_the_front).misconception == name
+
+
+def test_ids_that_are_alike_in_one_case_only_name_no_mutant() -> None:
+    def always_the_last_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
+        SAMPLE.reference(logits_shard, noise, vocab_size)
+        return torch.full(noise.shape[:1], vocab_size - 1)
+
+    assert "rank 0's result first differs" in told(SAMPLE, always_the_last_word)

@@ -25,7 +25,7 @@ from tplearn.checks.verdict import Verdict
 from tplearn.ranks import RankDied, RankTimeout
 
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
-PATIENCE = 20  # an answer may take as many times as long as the reference before the limit counts
+PATIENCE = 5  # so many times as long as the reference on all cases may one run of an answer take
 Seen = list[Observation]
 WithShifted = tuple[Seen, dict[int, Observation]]  # of all cases, and of those by number that were also run shifted
 
