@@ -1,6 +1,7 @@
 """Processes with the environment that torchrun gives its ranks, forked from the server: a second each, not six.
 
-`python tests/ranks/agent.py 2 4` runs the same drill under torchrun itself, and prints what each fault was called.
+`python tests/ranks/agent.py 2 4` runs the same drill under torchrun itself, and prints what each fault was
+called, and when the first rank knew.
 """
 
 import contextlib
@@ -122,7 +123,7 @@ def drill(world_sizes: list[int]) -> None:
                 env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             )
             said = re.findall(SAID, done.stderr, re.M)
-            after = max(re.findall(r"judged after ([\d.]+) s", done.stderr), default="-")
+            after = min(re.findall(r"judged after ([\d.]+) s", done.stderr), default="-")
             print(f"{world_size} ranks  {program:22} exit {done.returncode}  {after} s  {said[:1]}", flush=True)
 
 

@@ -15,9 +15,10 @@ def mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -
     """Every mutant that may behave as the answer does, with its observations on all cases."""
     yield from _together(exercise, cases, got, want)
     failed = [k for k in range(len(cases)) if "error" in got[k] and "error" not in want[k]]
+    one_of_each = {cases[k].tp: k for k in reversed(failed)}  # a hang takes its time: one stands for all of its tp
     for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
-        seen: Seen = [{}] * len(cases)
-        for k in failed:  # a hang takes its time to be seen: the first case that differs is the last that is run
+        seen: Seen = [got[k] if k in failed else {} for k in range(len(cases))]
+        for k in sorted(one_of_each.values()):
             (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
             if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
                 break

@@ -120,7 +120,7 @@ class Bench:
         able = [rank for rank, state in enumerate(judge.ranks) if state.end and state.end.kind != "died"]
         speaker = next((rank for rank in able if rank not in self.gone), None)
         if speaker is None:
-            print(error, file=sys.stderr, flush=True)
+            print(f"\n{error}", file=sys.stderr, flush=True)  # a rank may just be printing, too, why it aborts
         rows = report.ledger_of(judge).rows
         return Fault(type(error).__name__, str(error), speaker, judge.tracebacks(), rows)
 
