@@ -178,5 +178,5 @@ def test_folded_outputs_are_stored_compared_and_nbval_reads_them(tmp_path: Path)
     other.cells[1].outputs[0].data = folded(["another number\n"])
     assert [text[:7] for text in differences(stored, other)] == ["cell 2:"]
     nbformat.write(other, path)
-    outcome = run_nbval(path, "--nbval", tmp_path)
+    outcome = run_nbval([path], "--nbval", tmp_path)
     assert (outcome["tests"], outcome["failures"], outcome["errors"]) == (4, 1, 0), outcome["output"]
