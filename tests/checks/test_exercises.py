@@ -1,4 +1,4 @@
-"""Every exercise: its reference passes, each mutant fails in a way of its own, a new mistake has no name."""
+"""Exercises: what each must have, and on some the whole way to a verdict: right, a mutant, a new mistake."""
 
 import dataclasses
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Processes with the environment that torchrun gives its ranks, forked from the server: a second each, not six.
 
-`python tests/ranks/agent.py 2 4` runs the same drill under torchrun itself, and prints what each fault was
-called, and when the first rank knew.
+`python tests/ranks/agent.py 2 4` runs the same drill under torchrun itself, and prints what each fault was called and
+when the first rank knew.
 """
 
 import contextlib

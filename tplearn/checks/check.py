@@ -1,6 +1,5 @@
 """Judges an answer: fresh inputs, the reference beside it, and a search for the misconception it shows."""
 
-import inspect
 import pickle
 import secrets
 import time
@@ -11,23 +10,21 @@ from typing import Any
 import cloudpickle
 import torch
 
+from tplearn.checks.alone import WithShifted, computed_alone
 from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
 from tplearn.checks.observe import Observation
-from tplearn.checks.probe import probed, telling, unmoved, with_probes
-from tplearn.checks.reach import reached_too_far
+from tplearn.checks.probe import probed, with_probes
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
-from tplearn.checks.traffic import counted
 from tplearn.checks.verdict import Verdict
 from tplearn.ranks import RankDied, RankTimeout
 
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
 PATIENCE = 5  # so many times as long as the reference on all cases may one run of an answer take
 Seen = list[Observation]
-WithShifted = tuple[Seen, dict[int, Observation]]  # of all cases, and of those by number that were also run shifted
 
 
 def check(fn: Callable[..., Any], seed: int | None = None) -> None:
@@ -74,7 +71,7 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         return Verdict(exercise, STATUS_OF_FAILURE[failure.kind], explanation=explanation, seed=seed, printed=printed)
     wrong = [wrong_aspects(exercise, mine, due) for mine, due in zip(got, want, strict=True)]
     aspects, sizes = _aspects(got, want, wrong), _sizes(cases, wrong)
-    alone = "" if any(wrong) else _computed_alone(exercise, cases, (got, shifted), (want, want_shifted))
+    alone = "" if any(wrong) else computed_alone(exercise, cases, (got, shifted), (want, want_shifted))
     if not any(wrong) and not alone:
         return Verdict(exercise, "passed", aspects, sizes, seed=seed)
     if alone:
@@ -102,33 +99,6 @@ def _right(exercise: Exercise, cases: list[Case]) -> Seen:
     if broken:
         raise RuntimeError(f"the reference of {exercise.name} failed: {broken.kind}: {broken.text}\n{broken.detail}")
     return want
-
-
-def _computed_alone(exercise: Exercise, cases: list[Case], got: WithShifted, want: WithShifted) -> str:
-    """A sentence where the numbers are right, but nothing that came over the wire went into them, or not all of it."""
-    (plain, shifted), (right, right_shifted) = got, want
-    for k in telling(exercise, list(shifted), right):
-        place = unmoved((right[k], right_shifted[k]), (plain[k], shifted[k]))
-        if place is not None:
-            aspect, rank = place[0], place[1] if len(place) > 1 and exercise.ranks else 0
-            rows = [row for row in right[k]["ledger"] if row.rank == rank]
-            whose = f"rank {rank}'s" if exercise.ranks else "your"
-            return (
-                f"{cases[k].where} every number is right, but nothing that came from another rank went into {whose} "
-                f"{aspect}. On real ranks it would have to: no rank "
-                "can read another's memory, and none should do the work of all. What is due there: "
-                f"{counted(rows)}."
-            )
-        place = reached_too_far(shifted[k], right_shifted[k])
-        if place is not None:
-            argument, owner, reader = place
-            name = list(inspect.signature(exercise.reference).parameters)[argument]
-            return (
-                f"{cases[k].where} every number is right, but rank {reader} read {name}[{owner}], which lies in rank "
-                f"{owner}'s memory, and no collective brought it. In this list that works; between real ranks nothing "
-                f"crosses but through a collective. Rank {reader} has {name}[{reader}]."
-            )
-    return ""
 
 
 def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
