@@ -66,7 +66,7 @@ def observe_trusted(exercise: Exercise, answers: Sequence[Answer], cases: list[C
 def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
     """All cases of one tp in one run; where it fails, each case in a run of its own, to see which.
 
-    A stub fails all. A case that reaches the time limit is the last that is run: nobody waits for that twice.
+    A stub fails all. A case that reaches the time limit, alone too, is the last that is run.
     """
     seen: list[Observation] = [{"error": NOT_RUN}] * len(cases)
     outputs: list[str] = []
