@@ -14,7 +14,7 @@ from tplearn.checks.likeness import (
     observed_alike,
     wrong_entry_names,
 )
-from tplearn.checks.mutants import mutants_seen
+from tplearn.checks.mutants import mutants_alone, mutants_together
 from tplearn.checks.observe import Observation, tensors_in
 from tplearn.checks.traffic import bytes_by_rank, ops_by_rank
 from tplearn.ranks import CollectiveMismatch, Deadlock
@@ -52,7 +52,10 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))
-    tried = list(mutants_seen(exercise, cases, got, want))
+    failing = [k for k in range(len(cases)) if "error" in got[k] and "error" not in want[k]]
+    tried = mutants_alone(exercise, cases, got, failing) if failing else []
+    if not tried or any(error_kind(got[k]) not in REPORTED for k in failing):  # no other mutant hangs
+        tried = [*mutants_together(exercise, cases, got, want), *tried]
     for alike in _comparisons(exercise, cases, got, want, wrong):
         found = [(mutant, seen) for mutant, seen in tried if alike(seen)]
         if isinstance(alike, OneKind) and len(found) > 1:  # of several, one that is right in half of the others

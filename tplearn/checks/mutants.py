@@ -6,28 +6,30 @@ from tplearn.checks.aspects import values_wrong, wrong_aspects
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.likeness import failure_pattern, shares_an_entry
 from tplearn.checks.observe import Observation
-from tplearn.checks.run import observe, observe_trusted
+from tplearn.checks.run import observe_each, observe_trusted
 
 Seen = list[Observation]
 
 
-def mutants_seen(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
-    """Every mutant that may behave as the answer does, with its observations on all cases."""
-    yield from _together(exercise, cases, got, want)
-    failed = [k for k in range(len(cases)) if "error" in got[k] and "error" not in want[k]]
-    one_of_each = {cases[k].tp: k for k in reversed(failed)}  # a hang takes its time: one stands for all of its tp
-    for mutant in (mutant for mutant in exercise.mutants if mutant.alone and failed):
-        seen: Seen = [got[k] if k in failed else {} for k in range(len(cases))]
-        for k in sorted(one_of_each.values()):
-            (seen[k],), _ = observe(exercise, mutant.answer, [cases[k]])
-            if failure_pattern(seen[k].get("error")) != failure_pattern(got[k]["error"]):
-                break
-        else:
-            yield mutant, seen
+def mutants_alone(exercise: Exercise, cases: list[Case], got: Seen, failing: list[int]) -> list[tuple[Mutant, Seen]]:
+    """The mutants that end a run, and end it as the answer does.
+
+    A hang takes its time: of the failing cases one of the smallest tp and one of the largest stand for all.
+    """
+    by_tp = sorted(failing, key=lambda k: cases[k].tp)
+    numbers = list(dict.fromkeys(by_tp[:1] + by_tp[-1:]))
+    alone = [mutant for mutant in exercise.mutants if mutant.alone]
+    observed = iter(observe_each(exercise, [(mutant.answer, cases[k]) for mutant in alone for k in numbers]))
+    near = []
+    for mutant in alone:
+        on_case = {k: next(observed) for k in numbers}
+        if all(failure_pattern(seen.get("error")) == failure_pattern(got[k]["error"]) for k, seen in on_case.items()):
+            near.append((mutant, [on_case.get(k, got[k] if k in failing else {}) for k in range(len(cases))]))
+    return near
 
 
-def _together(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
-    """Those that share a run: on ranks first on the smallest number of them."""
+def mutants_together(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
+    """The mutants that share a run and may behave as the answer does, with their observations on all cases."""
     mutants = [mutant for mutant in exercise.mutants if not mutant.alone]
     few = min((case.tp for case in cases if case.tp > 1), default=1) if exercise.ranks else 0
     first = [k for k, case in enumerate(cases) if few in (0, case.tp)]

@@ -15,12 +15,15 @@ from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inside import Answer, ExitedEarly, OnRank, TrustedOnRank, observe_all
 from tplearn.checks.observe import Observation
-from tplearn.ranks import RankError, RankFailed, RankTimeout, per_rank, run_ranks
+from tplearn.ranks import RankError, RankFailed, RankTimeout, Run, per_rank, run_ranks
 from tplearn.ranks.job import PerRank
+from tplearn.ranks.launch import Call, run_side_by_side
 from tplearn.ranks.ledger import Row
 
 NOT_RUN = Failure("NotRun", "a case before this one reached the time limit")
 TRUSTED_SECONDS = 600.0  # the course's own answers end; on a busy machine they may take their time
+MOST_RANKS = 24  # at once: each is a process with some memory of its own
+Try = tuple[Answer, list[Case]]
 
 
 def observe(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
@@ -63,39 +66,71 @@ def observe_trusted(exercise: Exercise, answers: Sequence[Answer], cases: list[C
     return seen
 
 
-def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
-    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which.
+def observe_each(exercise: Exercise, tries: list[tuple[Answer, Case]]) -> list[Observation]:
+    """What each of several answers does on a case of its own."""
+    if not exercise.ranks:
+        return [observe(exercise, answer, [case])[0][0] for answer, case in tries]
+    outcomes = _side_by_side(exercise, [(answer, [case]) for answer, case in tries])
+    return [seen for (seen,), _ in outcomes]
 
-    A stub fails all. A case that reaches the time limit, alone too, is the last that is run.
-    """
-    seen: list[Observation] = [{"error": NOT_RUN}] * len(cases)
-    outputs: list[str] = []
-    drive = OnRank(answer, exercise.observe)
+
+def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:
+    """All cases of one tp in one run; where it fails, each case in a run of its own, to see which. A stub fails all."""
+    seen: list[Observation] = [{}] * len(cases)
+    printed: dict[int, str] = {}
     order = sorted(range(len(cases)), key=lambda number: cases[number].tp)
     waiting = [list(numbers) for _, numbers in groupby(order, key=lambda number: cases[number].tp)]
     while waiting:
-        numbers = waiting.pop(0)
-        own = _by_rank([cases[number] for number in numbers])
-        try:
-            with _quiet():
-                run = run_ranks(drive, len(own.values), own, timeout=exercise.timeout)
-        except RankError as error:
-            failure = _failure(error)
-            if failure.is_stub:
-                return [{"error": failure}] * len(cases), "".join(error.output)
-            for number in numbers:
-                seen[number] = {"error": failure}
-            if len(numbers) > 1:
-                waiting[:0] = [[number] for number in numbers if not cases[number].shift]
-                continue
-            outputs.extend(error.output)
-            if isinstance(error, RankTimeout):
+        outcomes = _side_by_side(exercise, [(answer, [cases[number] for number in numbers]) for numbers in waiting])
+        failed: list[list[int]] = []
+        for numbers, (observed, output) in zip(waiting, outcomes, strict=True):
+            for number, one in zip(numbers, observed, strict=True):
+                seen[number] = one
+            if "error" not in observed[0] or len(numbers) == 1:
+                printed[numbers[0]] = output
+            elif observed[0]["error"].is_stub:
+                return observed[:1] * len(cases), output
+            else:
+                failed.append(numbers)
+        if any(_is_slow(numbers, seen[numbers[0]]) for numbers in waiting):
+            break
+        waiting = [[number] for numbers in failed for number in numbers if not cases[number].shift]
+    return seen, "".join(printed[number] for number in sorted(printed))
+
+
+def _side_by_side(exercise: Exercise, tries: list[Try]) -> list[tuple[list[Observation], str]]:
+    """What each answer does on its cases, in a run of its own, and what it prints.
+
+    Once a single case has reached the time limit, no more runs are started: nobody waits for that twice.
+    """
+    done: list[tuple[list[Observation], str]] = []
+    while len(done) < len(tries):
+        calls: list[Call] = []
+        for answer, cases in tries[len(done) :]:
+            own = _by_rank(cases)
+            if calls and sum(call.world_size for call in calls) + len(own.values) > MOST_RANKS:
                 break
-            continue
-        outputs.extend(run.output)
-        for k, number in enumerate(numbers):
-            seen[number] = _joined([on_rank[k] for on_rank in run.values])
-    return seen, "".join(outputs)
+            calls.append(Call(OnRank(answer, exercise.observe), len(own.values), (own,)))
+        now = tries[len(done) : len(done) + len(calls)]
+        with _quiet():
+            runs = run_side_by_side(calls, exercise.timeout)
+        done += [_outcome(run, cases) for run, (_, cases) in zip(runs, now, strict=True)]
+        if any(_is_slow(cases, done[k][0][0]) for k, (_, cases) in enumerate(tries[: len(done)])):
+            break
+    return done + [([{"error": NOT_RUN}] * len(cases), "") for _, cases in tries[len(done) :]]
+
+
+def _is_slow(cases: list, seen: Observation) -> bool:
+    """A single case that has reached the time limit."""
+    return len(cases) == 1 and "error" in seen and seen["error"].kind == RankTimeout.__name__
+
+
+def _outcome(run: Run | RankError, cases: list[Case]) -> tuple[list[Observation], str]:
+    """By case, and all prints. Where the run failed, so did all its cases."""
+    output = "".join(run.output)
+    if isinstance(run, RankError):
+        return [{"error": _failure(run)}] * len(cases), output
+    return [_joined([on_rank[k] for on_rank in run.values if k < len(on_rank)]) for k in range(len(cases))], output
 
 
 def _by_rank(cases: list[Case]) -> PerRank:

@@ -1,16 +1,29 @@
 """run_ranks: a function on n fresh processes, with values, prints and ledger, or one report of what went wrong."""
 
+import contextlib
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tplearn.ranks import torchrun
+from tplearn.ranks.drive import drive
+from tplearn.ranks.errors import RankError
 from tplearn.ranks.job import INSIDE, PerRank, is_inside
 from tplearn.ranks.run import Run
 from tplearn.ranks.supervise import Supervisor
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function, how many ranks it runs on, and what it is given."""
+
+    fn: Callable
+    world_size: int
+    args: tuple = ()
 
 
 def run_ranks(
@@ -42,12 +55,7 @@ def run_ranks(
     Under torchrun, or in a group that your own code has initialised, nothing is launched: `fn` runs in the group that
     is there, and the values of all ranks are gathered on each.
     """
-    _check_arguments(fn, world_size, timeout, [*args, *kwargs.values()])
-    if is_inside():
-        raise ValueError(
-            "run_ranks was called by a rank of another run_ranks, and a rank cannot start ranks; call the function "
-            "itself, or call run_ranks again after the outer call has returned"
-        )
+    _check_call(fn, world_size, timeout, [*args, *kwargs.values()])
     if torchrun.is_started_by_others():
         return torchrun.run_in_group(fn, world_size, args, kwargs, timeout=timeout, record=record, profile=profile)
     if "RANK" in os.environ and INSIDE not in os.environ:
@@ -57,14 +65,47 @@ def run_ranks(
             "torch.distributed.init_process_group() before run_ranks.",
             stacklevel=2,
         )
+    with _folder() as folder:
+        supervisor = Supervisor(world_size, folder, timeout, record)
+        (outcome,) = drive([supervisor.run(fn, args, kwargs, profile)])
+    if isinstance(outcome, RankError):
+        raise outcome
+    for warning in supervisor.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return outcome
+
+
+def run_side_by_side(calls: Sequence[Call], timeout: float = 60.0) -> list[Run | RankError]:
+    """All calls at once, each on fresh ranks of its own: what `run_ranks` gives of each, or the error it would raise.
+
+    Most of a run that fails is waiting. Ranks are always started here, also under torchrun.
+    """
+    for call in calls:
+        _check_call(call.fn, call.world_size, timeout, list(call.args))
+    with contextlib.ExitStack() as folders:
+        runs = []
+        for call in calls:
+            supervisor = Supervisor(call.world_size, folders.enter_context(_folder()), timeout, record=True)
+            runs.append(supervisor.run(call.fn, call.args, {}, profile=False))
+        return drive(runs)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """What a run's processes share, gone at its end."""
     folder = tempfile.mkdtemp(prefix="tplearn-")
     try:
-        return Supervisor(world_size, Path(folder), timeout, record).run(fn, args, kwargs, profile)
+        yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_arguments(fn: object, world_size: object, timeout: float, arguments: list[object]) -> None:
+def _check_call(fn: object, world_size: object, timeout: float, arguments: list[object]) -> None:
+    if is_inside():
+        raise ValueError(
+            "run_ranks was called by a rank of another run_ranks, and a rank cannot start ranks; call the function "
+            "itself, or call run_ranks again after the outer call has returned"
+        )
     if not callable(fn):
         raise ValueError(
             f"fn = {_short(fn)} cannot be run; a function works: the function itself, as in run_ranks(f, 2, x), and "

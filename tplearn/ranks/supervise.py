@@ -5,8 +5,7 @@ import pickle
 import signal
 import sys
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from multiprocessing import connection
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from tplearn.ranks.processes import RankProcess, start_ranks
 from tplearn.ranks.run import Run
 from tplearn.ranks.source import cells, reader_line_of_stack
 
+# A run under way: it yields what it waits for, is sent what of that is ready, and at its end returns or raises.
+Steps = Generator[list, list, Run]
 LAST_WORDS_SECONDS = 0.2  # what a rank has started may hold its output open; so long it is read after the rank's end
 
 
@@ -36,9 +37,10 @@ class Supervisor:
         self.outputs = Outputs(world_size)
         self.ranks: list[RankProcess] = []
         self.values: list[object] = [None] * world_size
+        self.warnings: list[UserWarning] = []
 
-    def run(self, fn: Callable, args: tuple, kwargs: dict, profile: bool) -> Run:
-        """Start, wait, judge. Raises RankError; re-raises KeyboardInterrupt after a report."""
+    def run(self, fn: Callable, args: tuple, kwargs: dict, profile: bool) -> Steps:
+        """Start, wait, judge, in steps. Raises RankError; re-raises KeyboardInterrupt after a report."""
         threads = max(1, _cores() // self.world_size)
         values.dump((fn, args, kwargs), self.folder / "call")
         job = Job.here(threads, self.judge.recorded, profile, cells())
@@ -46,7 +48,7 @@ class Supervisor:
         error: RankError | None = None
         try:
             start_ranks(self.world_size, str(self.folder), self.ranks)
-            error = self._listen()
+            error = yield from self._listen()
             for rank in self.ranks:
                 rank.kill() if error else rank.release()
         except KeyboardInterrupt:
@@ -61,21 +63,21 @@ class Supervisor:
             error.tracebacks, error.output, error.ledger = self.judge.tracebacks(), output, ledger
             raise error
         spans = [values.load(self.folder / f"spans.{rank}") if profile else [] for rank in range(self.world_size)]
-        found = report.warnings(self.judge)
-        for warning in found:
-            warnings.warn(warning, stacklevel=3)
-        return Run(self.values, output, ledger, [str(warning) for warning in found], spans)
+        self.warnings = report.warnings(self.judge)
+        return Run(self.values, output, ledger, [str(warning) for warning in self.warnings], spans)
 
-    def _listen(self) -> RankError | None:
+    def _listen(self) -> Generator[list, list, RankError | None]:
         """Handle events until the run is over; the error it ended with, or None."""
         self.decider.start()
         while True:
-            progress = self._handle(self._ready())
+            progress = self._handle((yield self._open()))
             match self.decider.decide(progress):
                 case "go on":
                     continue
                 case "fault":
-                    while self._handle(self._ready(timeout=0)):  # so that the cause is not missed for its consequence
+                    while self._handle(
+                        connection.wait(self._open(), timeout=0)
+                    ):  # so that the cause is not missed for its consequence
                         pass
                     return self.decider.fault()
                 case "time limit":
@@ -83,14 +85,15 @@ class Supervisor:
                 case "over":
                     return self.decider.end()
 
-    def _ready(self, timeout: float = 0.05) -> list:
+    def _open(self) -> list:
+        """What may still tell something of a rank."""
         waiting: list = []
         for rank in self.ranks:
             if self.judge.ranks[rank.rank].end is None:
                 waiting += [rank.events, rank.ended]
             if rank.output_open:
                 waiting.append(rank.output)
-        return connection.wait(waiting, timeout=timeout) if waiting else []
+        return waiting
 
     def _handle(self, ready: list) -> bool:
         """Take what is ready; True where a rank has sent an event."""

@@ -5,6 +5,7 @@ This file and what it imports know no reference and no mutant.
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,7 @@ def _outside() -> Iterator[dict[str, str]]:
     rank, p, store = dist.get_rank(), dist.get_world_size(), _get_default_store()
     turn = store.add(f"turns of rank {rank}", 1)  # the same number on every rank
     if rank == 0:
-        meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        meeting = _open_store()
         store.set(f"port {turn}", str(meeting.port))
     port = store.get(f"port {turn}").decode()
     environment = dict(os.environ)
@@ -84,3 +85,13 @@ def _outside() -> Iterator[dict[str, str]]:
         if store.add(f"back from turn {turn}", 1) == p:
             store.set(f"all back from turn {turn}", "")
         store.wait([f"all back from turn {turn}"])
+
+
+def _open_store() -> dist.TCPStore:
+    """A store at a free port of 127.0.0.1.
+
+    On a socket of our own: on torch's, of IPv6, the store asks the name server who 127.0.0.1 is, and may wait for it.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    return dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach())
