@@ -104,7 +104,7 @@ def _tensors(got: Tensor, want: Tensor) -> str | None:
             f"is {_dtype(got)}, where {_dtype(want)} is due: the inputs are {_dtype(want)}, so something "
             "converted them on the way (a .float(), or a new tensor made without dtype)"
         )
-    if want.is_floating_point() != got.is_floating_point() or (want.dtype == torch.bool) != (got.dtype == torch.bool):
+    if got.dtype != want.dtype:
         return f"is {_dtype(got)}, where {_dtype(want)} is due"
     if torch.equal(got, want):  # the common case, in one operation
         return None

@@ -43,7 +43,7 @@ def _counts(leaf: Leaf, rank: int) -> tuple[str, list[float], list[float]] | Non
 
 def _first_wrong_row(got: Tensor, want: Tensor, like: Tensor) -> tuple[str, Tensor, Tensor]:
     """Both as they are, or their first row that differs, where rows have the size of `like`."""
-    if got.shape == want.shape and want.shape[1:] == like.shape and len(want) > 1:
+    if got.shape == want.shape and want.dim() and want.shape[1:] == like.shape and len(want) > 1:
         for row, pair in enumerate(zip(got, want, strict=True)):
             if first_difference(*pair) is not None:
                 return f"row {row} of ", *pair

@@ -340,6 +340,13 @@ LAZY = {
         "even shards": Alone(
             column(lambda layer, x: linear(copy_to_group(x, layer.group), layer.weight, layer.bias), sizes_that_divide)
         ),
+        "nothing without outputs": Alone(
+            column(
+                lambda layer, x: linear(
+                    copy_to_group(x, layer.group) if len(layer.weight) else x, layer.weight, layer.bias
+                )
+            )
+        ),
         "plain all_reduce on x": column(
             lambda layer, x: linear(plain_sum(x, layer.group) / place(layer.group)[1], layer.weight, layer.bias)
         ),

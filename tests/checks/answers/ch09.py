@@ -414,7 +414,9 @@ LAZY = {
         "rank 0": of_rank_0,
         "noise alone": luckiest,
         "greedy": lambda logits, noise, words: by_any(logits, 0 * noise, words),
-        "int32": lambda logits, noise, words: by_any(logits, noise, words).double(),
+        "float64": lambda logits, noise, words: by_any(logits, noise, words).double(),
+        "int32": lambda logits, noise, words: by_any(logits, noise, words).int(),
+        "no batch of one": lambda logits, noise, words: by_any(logits, noise, words).squeeze(),
     },
     "TiedWords": {
         "recomputed": model(recomputed),

@@ -425,6 +425,7 @@ LAZY = {
         "local positions": local,
         "a message": asks_the_others,
         "right for two ranks": two_ranks,
+        "int32": lambda x, before: [positions.int() for positions in chunk_of_all(x, before)],
     },
     "activation_bytes": {
         "16 bits": of_16_bits,

@@ -299,7 +299,7 @@ def first_of_the_copies(gradients: list[Tensor], copies: list[int]) -> float:
 
 
 def early_return(gradients: list[Tensor], copies: list[int]) -> Tensor:
-    total = torch.cat([g.flatten() / n**0.5 for g, n in zip(gradients, copies, strict=True)]).square().sum(0, True)
+    total = torch.cat([g.flatten() / n**0.5 for g, n in zip(gradients, copies, strict=True)]).square().sum()
     if dist.get_world_size() > 1:
         dist.all_reduce(total)
     return total.sqrt()
@@ -409,6 +409,7 @@ LAZY = {
         "copies on rank 0": copies_on_rank_0,
         "copies are everywhere or nowhere": copies_by_tp,
         "a message for each": many_messages,
+        "a list of one number": lambda gradients, copies: by_vector_norms(gradients, copies)[None],
     },
     "fused_block": {
         "no communication": fused(unchanged, unchanged),
@@ -553,7 +554,7 @@ def dense_gradient_norm(case: Case) -> dict:
         for k, n in enumerate(copies)
         if rank % n == 0  # the first of n neighbours
     ]
-    return {"forward": [torch.cat([g.flatten() for g in dense]).norm().item()] * case.tp}
+    return {"forward": [torch.cat([g.flatten() for g in dense]).norm()] * case.tp}
 
 
 def states_by_name(case: Case) -> dict:

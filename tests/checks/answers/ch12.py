@@ -443,12 +443,17 @@ LAZY: dict[str, dict[str, Callable]] = {
         "a common seed": common_seed,
         "greedy": greedy,
         "the generator's state sent": state_sent,
+        "no batch of one": lambda *args: only_rank_0_draws(*args).squeeze(),
+        "int32": lambda *args: only_rank_0_draws(*args).int(),
     },
     "reshard": {
         "split and joined": split_and_joined,
         "all copies kept": all_copies_kept,
         "old padding kept": padding_kept,
         "no padding anew": no_padding_anew,
+        "as many ranks as before": lambda qkv, words, *rest: (
+            [qkv, words] if rest[-1] == len(qkv) else by_heads(qkv, words, *rest)
+        ),
     },
 }
 

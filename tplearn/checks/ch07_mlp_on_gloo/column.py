@@ -1,5 +1,6 @@
 """Exercise 07.2: a linear layer with its outputs cut, as a module in a tensor-parallel group."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,13 +15,14 @@ from tplearn.parallel import copy_to_group, gather_from_group, reduce_from_group
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    """The outputs come out even for no group but that of one rank."""
+    """The outputs come out even for no group but that of one rank; then a rank that is left without any."""
     cases = []
     for tp, groups in LAYOUTS:
         p = max(map(len, groups)) if groups else tp
         outputs = p * pick(generator, 1, 3) + 1
         cases.append(layer_case(generator, tp, groups, (pick(generator, 5, 8), outputs), outputs, cut=True))
-    return cases
+    fewer = layer_case(generator, 3, None, (pick(generator, 5, 8), 2), 2, cut=True)
+    return [*cases, replace(fewer, label="fewer outputs than ranks")]
 
 
 COLUMN_LINEAR = Exercise(

@@ -21,7 +21,10 @@ def sample_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
 
 
 def _cases(generator: torch.Generator) -> list[Case]:
-    """Token 0 has a tie between the first two ranks; tokens 1 to 4 go to words that are not rank 0's, by luck alone."""
+    """Token 0 has a tie between the first two ranks; tokens 1 to 4 go to words that are not rank 0's, by luck alone.
+
+    The last case is one such token alone.
+    """
     cases = []
     for tp, vocab_size, multiple in SETTINGS:
         rows = words_of(vocab_size, 0, tp, multiple)[2]
@@ -32,7 +35,8 @@ def _cases(generator: torch.Generator) -> list[Case]:
         noise[0], dense[0, [1, min(rows, vocab_size - 1)]] = 0, 9.0
         shards = padded_shards(generator, dense, tp, 1, rows, 30.0)  # whoever looks at the padding takes it
         cases.append(Case(tp, (per_rank(shards), noise, vocab_size), label=f"{vocab_size} words, {rows} rows"))
-    return cases
+    one = (per_rank([shard[1:2] for shard in shards]), noise[1:2], vocab_size)
+    return [*cases, Case(tp, one, label="one token")]
 
 
 SAMPLE_WORD = Exercise(

@@ -64,9 +64,9 @@ def _entry(entry: Any) -> Any:
 
 
 def of_number(fn: Callable[..., Any], gradients: list[Tensor], copies: list[int]) -> dict[str, Any]:
-    """One number, as a tensor of any shape or a Python number."""
+    """One number, as a tensor of shape [] or a Python number."""
     given = [gradient.clone() for gradient in gradients]
     result = plain(fn(given, list(copies)))
-    if isinstance(result, Tensor) and result.numel() == 1 and result.dtype == gradients[0].dtype:
-        result = result.item()
+    if isinstance(result, float):
+        result = gradients[0].new_tensor(result)
     return {"forward": result} | changed_inputs((plain([gradients]), {}), (plain([given]), {}))

@@ -49,9 +49,13 @@ def cut_words(words: Tensor, world_size: int) -> Shards:
     return shards
 
 
+# old ranks, new ranks, words
+SETTINGS = ((2, 4, 13), (8, 2, 21), (4, 4, 13), (4, 2, 13), (1, 4, 7), (8, 4, 13), (4, 8, 10), (4, 1, 7))
+
+
 def _cases(generator: Generator) -> list[Case]:
     sizes, width, cases = (8, 2, 3), 5, []
-    for old, new, vocab_size in ((2, 4, 13), (8, 2, 21), (4, 2, 13), (1, 4, 7), (8, 4, 13), (4, 8, 10), (4, 1, 7)):
+    for old, new, vocab_size in SETTINGS:
         q, k, v = (randn(generator, rows * sizes[2], width) for rows in (sizes[0], sizes[1], sizes[1]))
         qkv_shards = cut_qkv(q, k, v, sizes, old)
         padding = 7 + torch.rand(1, generator=generator, dtype=torch.float64)  # what stood there is nobody's

@@ -18,10 +18,11 @@ def agree_on_tokens(logits: Tensor, temperature: float, generator: Generator) ->
 
 
 def _cases(generator: Generator) -> list[Case]:
+    """Many texts, so that no two ways to draw agree by chance; and one alone."""
     cases = []
-    for tp, temperature in ((1, 0.7), (2, 0.7), (3, 2.0), (4, 1.3)):
-        logits, seed = randn(generator, pick(generator, 30, 40), 50), pick(generator, 0, 2**30)
-        cases.append(Case(tp, (logits, temperature, seed)))
+    for tp, temperature, batch in ((1, 0.7, 33), (2, 0.7, 30), (2, 1.0, 1), (3, 2.0, 35), (4, 1.3, 40)):
+        logits, seed = randn(generator, batch, 50), pick(generator, 0, 2**30)
+        cases.append(Case(tp, (logits, temperature, seed), label="" if batch > 1 else "one text"))
     return cases
 
 
