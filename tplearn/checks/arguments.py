@@ -65,5 +65,7 @@ def _short(value: Any) -> str:
         return f"{'×'.join(map(str, value.shape)) or 'a scalar'} numbers"
     if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
         return f"{len(value)} of {_short(value[0])}"
+    if isinstance(value, dict) and any(isinstance(item, Tensor) for item in value.values()):
+        return "{" + ", ".join(f"{key}: {_short(item)}" for key, item in value.items()) + "}"
     text = repr(value)
     return text if len(text) <= SHOWN or hasattr(value, "__dataclass_fields__") else text[: SHOWN - 1] + "…"

@@ -9,7 +9,7 @@ from tplearn.checks.factors import difference, ratio, shifted_by
 from tplearn.checks.formula import formula
 from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
 from tplearn.checks.mixture import mixture
-from tplearn.checks.other_ranks import copies, partial
+from tplearn.checks.other_ranks import copies, dealt_otherwise, partial
 from tplearn.checks.relations import ELSEWHERE, ORDER, digits_shared, place_of_right, rearranged
 from tplearn.checks.slices import holes, lengths, slices
 from tplearn.checks.spots import at_the_largest, number_for_infinity
@@ -113,6 +113,7 @@ LOOKS = (
     shifted_by,
     _whole,
     _order,
+    dealt_otherwise,
     holes,
     lengths,
     _precision,

@@ -36,6 +36,27 @@ def _owner(rank: int, got: Tensor, want: list[Tensor]) -> int | None:
     return next((k for k in (rank, *range(len(want))) if first_difference(got, want[k]) is None), None)
 
 
+def dealt_otherwise(leaves: list[Leaf]) -> str | None:
+    """The right numbers on the wrong ranks: all of them are there, each once."""
+    for leaf in leaves:
+        pairs = list(zip(leaf.got, leaf.want, strict=True))
+        if leaf.tp == 1 or len(pairs) == 1 or not all(tensor.is_floating_point() for pair in pairs for tensor in pair):
+            return None
+        if not _same_numbers(*(torch.cat([tensor.flatten() for tensor in side]) for side in (leaf.got, leaf.want))):
+            return None
+        if any(_same_numbers(*pairs[rank]) for rank in leaf.wrong):
+            return None
+    return (
+        "All ranks together have the right numbers, each as often as is due, but not each on its rank: every wrong one "
+        "has some that belong on another."
+    )
+
+
+def _same_numbers(got: Tensor, want: Tensor) -> bool:
+    """In any order."""
+    return got.numel() == want.numel() and equal(got.flatten().sort().values, want.flatten().sort().values)
+
+
 def partial(leaves: list[Leaf]) -> str | None:
     """The ranks' tensors, added, averaged or put side by side, are the right one."""
     if not all(leaf.tp > 1 and len(leaf.got) == leaf.tp and leaf.got[0].is_floating_point() for leaf in leaves):

@@ -35,4 +35,5 @@ def _only_at_the_largest(leaf: Leaf, rank: int, name: str) -> bool:
     argument = given[rank if len(given) > 1 else 0]
     if not got.shape == want.shape == argument.shape or argument.ndim < 1 or argument.shape[-1] < 2:
         return False
-    return not (wrong_entries(got, want) & (argument < argument.amax(-1, keepdim=True))).any()
+    largest = argument == argument.amax(-1, keepdim=True)
+    return bool((largest.sum(-1) == 1).all()) and not (wrong_entries(got, want) & ~largest).any()

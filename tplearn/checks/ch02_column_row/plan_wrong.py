@@ -68,14 +68,14 @@ MUTANTS = mutants_of(
     linear,
     (
         "plans swapped",
-        "Every number and every gradient is right, and the ledger is not: you ran the row plan where the column "
-        "plan was asked for, and the other way round. Only the collectives tell the two apart.",
+        "Every result is right, and the ledger is not: you ran the row plan where the column plan was asked for, and "
+        "the other way round. Both compute the same Y, by other collectives.",
         'which branch runs for plan == "column".',
     ),
     (
         "no collective",
-        "The result is right, and no collective ran. Either a rank read other ranks' tensors from the list, or "
-        "every rank computed all of Y. On real ranks the first cannot be done, and the second saves nothing.",
+        "The result is right, and the ledger shows no collective. Did a rank read other ranks' tensors from the list, "
+        "or every rank compute all of Y? Real ranks cannot do the first. Or did you call one without its ledger?",
         "all_gather(..., ledger=ledger) and all_reduce(..., ledger=ledger).",
     ),
     (

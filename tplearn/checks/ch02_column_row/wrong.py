@@ -14,8 +14,9 @@ def products(x_shards: list[Tensor], weight_shards: list[Tensor]) -> list[Tensor
 
 
 NO_WIRE = (
-    "The numbers are right, and no collective ran: you read the other ranks' tensors from the list. Here that works; "
-    "on four GPUs rank 0 cannot read rank 1's memory. What crosses between ranks must go through a collective."
+    "The numbers are right, and the ledger shows no collective. If you read the other ranks' tensors from the list: "
+    "here that works, but on four GPUs rank 0 cannot read rank 1's memory. If you called a collective: it writes into "
+    "the ledger that it is given."
 )
 RANK_0_X = (
     "The numbers are right and the gradient is not: every rank read rank 0's copy of x. Each rank has a copy of its "

@@ -54,6 +54,12 @@ def attend_with(before: Callable[[Tensor, Tensor], int]) -> Attend:
     return lambda q, keys, values: attend(q, keys, values, before(q, keys))
 
 
+def new_ones_turned(keys: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """All keys, of which only the new ones are turned: as many as the tables have rows."""
+    old, new = keys.split([keys.shape[2] - len(cos), len(cos)], dim=2)
+    return torch.cat([old, apply_rotary(new, cos, sin)], dim=2)
+
+
 def last_lost(cache: Tensor, new: Tensor) -> Tensor:
     """The new ones in the place of the last cached one."""
     return torch.cat([cache[:, :, :-1], new], dim=2)

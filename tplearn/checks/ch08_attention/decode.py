@@ -4,7 +4,14 @@ import torch
 from torch import Generator, Tensor
 
 from tplearn.checks.ch08_attention.attention import from_zero, softmax, unturned
-from tplearn.checks.ch08_attention.cache_step import Cached, Step, attend_with, last_lost, repeated_for_the_queries
+from tplearn.checks.ch08_attention.cache_step import (
+    Cached,
+    Step,
+    attend_with,
+    last_lost,
+    new_ones_turned,
+    repeated_for_the_queries,
+)
 from tplearn.checks.ch08_attention.drive import step_by_step
 from tplearn.checks.ch08_attention.inputs import BATCH, HIDDEN, LAYOUTS, layer_shards, tables
 from tplearn.checks.exercise import Case, Exercise, Mutant
@@ -129,6 +136,13 @@ DECODE_WITH_CACHE = Exercise(
             "Your keys were not turned. They are turned once, when they go into the cache, by the positions of their "
             "tokens.",
             "apply_rotary: on q and on k.",
+        ),
+        Mutant(
+            "turned for one step",
+            Step(turn=(apply_rotary, unturned, unturned), read=new_ones_turned),
+            "The new keys were turned for this step's attention alone: into the cache they went as they were. The next "
+            "step reads them there, and their tokens' tables are gone.",
+            "which keys go into the cache: the turned ones.",
         ),
         Mutant(
             "queries not turned",

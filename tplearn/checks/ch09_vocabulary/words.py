@@ -67,9 +67,9 @@ WORDS_OF_RANK = Exercise(
         Mutant(
             "always one more",
             rules.by_rows(lambda words, p, multiple: (words // (p * multiple) + 1) * multiple),
-            "Your rows are right but where the words come out even: there you add a whole block of padding that "
-            "nobody needs. x // n + 1 is not ⌈x / n⌉.",
-            "words that p · multiple divides.",
+            "You add a whole block of padding where none is needed: x // n + 1 is ⌈x / n⌉, but where n divides x it "
+            "is one more.",
+            "sizes that come out even.",
         ),
         Mutant(
             "the last rank takes the rest",

@@ -1,55 +1,10 @@
-"""Wrong answers to exercise 10.5: what is cut, what is kept, what a mask weighs, and what cannot be cut."""
+"""What the wrong answers to exercise 10.5 show: what is cut, what is kept, what a mask weighs."""
 
+from tplearn.checks.ch10_sequence_parallel.activations_wrong import wrong_count
 from tplearn.checks.exercise import mutants_of
 
-NORMS, INPUTS = 2, 2  # values of [s, b, h] that lie between the cuts: two norms' inputs, the inputs of QKV and MLP
-INSIDE = 12  # Q, K, V, the projection's input; GeLU's input and output, four times as wide
-MASKS = 2  # dropout masks: one byte each, whatever the values are
-
-
-def _count(
-    sequence: int,
-    batch: int,
-    hidden: int,
-    tp: int,
-    sequence_parallel: bool,
-    gather_again: bool,
-    bytes_per_value: int,
-    wrong: str,
-) -> float:
-    """Bytes of a layer on a rank, with one thing `wrong`."""
-    refuses = sequence_parallel or wrong == "refused without need"
-    if refuses and sequence % tp and wrong != "nothing refused":
-        raise ValueError(f"{sequence} {tp}")
-    size, v = sequence * batch * hidden, 2 if wrong == "16 bits always" else bytes_per_value
-    if wrong == "34 over t" and sequence_parallel:
-        return size * 34 / tp
-    if wrong == "4 + 30 over t" and sequence_parallel:
-        return size * (4 + 30 / tp)
-    if wrong == "numbers of the paper":
-        return size * (34 / tp if sequence_parallel else 10 + 24 / tp)
-    masks = {"masks as values": MASKS * v, "one mask": 1, "masks forgotten": 0, "masks of a bit": MASKS / 8}
-    norms = 0 if wrong == "norm inputs forgotten" else NORMS
-    inputs = 0 if wrong == "inputs of the products forgotten" else INPUTS
-    less = {"GeLU counted once": 4, "GeLU as wide as x": 6, "Q, K and V counted once": 2, "projection forgotten": 1}
-    inside = INSIDE - less.get(wrong, 0)
-    if wrong == "the sequence cut twice" and sequence_parallel:
-        return size / tp * (norms * v + MASKS + inputs * v * (1 if gather_again else tp) + inside * v / tp)
-    tokens = tp if wrong == "tp cuts all" or (sequence_parallel and wrong != "sequence parallel ignored") else 1
-    again = wrong == "gathered inputs cut" or (gather_again and wrong != "gathered inputs kept")
-    again = not gather_again if wrong == "gathered the other way" else again
-    gathered = tokens if again or wrong == "tp cuts all" else 1
-    if wrong == "gathered again without a sequence cut" and gather_again:
-        gathered = tp
-    if wrong == "gathered inputs once more" and sequence_parallel and not gather_again:
-        inputs = inputs + inputs / tp
-    of_masks = size * masks.get(wrong, MASKS) / (1 if wrong == "masks not cut" else tokens)
-    within = 1 if wrong == "nothing cut inside" else tp
-    return size * norms * v / tokens + of_masks + size * inputs * v / gathered + size * inside * v / within
-
-
 MUTANTS = mutants_of(
-    _count,
+    wrong_count,
     (
         "tp cuts all",
         "You divided everything by tp, with sequence parallelism or without. Tensor parallelism alone cuts what lies "
@@ -119,6 +74,12 @@ MUTANTS = mutants_of(
         "masks as values",
         "You gave each number of a dropout mask the size of a value. A mask says kept or dropped: one byte, whatever "
         "the values are.",
+        "the two dropout masks: 1 · sbh each.",
+    ),
+    (
+        "masks of half a value",
+        "You gave each number of a dropout mask half the size of a value. That is one byte for values of two, and one "
+        "byte it stays for any other: a mask says kept or dropped.",
         "the two dropout masks: 1 · sbh each.",
     ),
     (

@@ -36,6 +36,7 @@ def _positions(x_shard: Tensor, before: int, wrong: str) -> Positions:
         "before forgotten for own tokens": (own - before, gathered),
         "before forgotten for attention": (own, gathered - before),
         "old tokens among the new": (own, torch.arange(before + p * n)),
+        "old tokens on every rank": (own + before * (p - 1), gathered + before * (p - 1)),
         "offset by the rank": (before + rank + torch.arange(n), gathered),
         "before on every rank": (rank * (before + n) + torch.arange(n), gathered),
         "dealt out": (before + rank + p * torch.arange(n), gathered),
@@ -94,6 +95,12 @@ POSITIONS_OF_RANK = Exercise(
             "Attention's positions are right. But own tokens begin at 0 on every rank: the old tokens stand before "
             "them, and those of the lower ranks.",
             OWN,
+        ),
+        (
+            "old tokens on every rank",
+            "You counted the old tokens once for each rank. before is their number in the whole text: as many stand "
+            "before the new ones, on every rank.",
+            "before, without a factor p.",
         ),
         (
             "attention's positions cut",

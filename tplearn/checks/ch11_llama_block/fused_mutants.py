@@ -142,6 +142,12 @@ MUTANTS = mutants_of(
         "the first of the two results: P.",
     ),
     (
+        "reduced by the block before",
+        "You took the first result of the block before for reduced, and reduced your own before you returned it. Here "
+        "a block gets P and hands P on: it reduces at its beginning, and not at its end.",
+        "the first line, and the first of the two results.",
+    ),
+    (
         "a finished stream",
         "You finished the stream, reduced and added, as the block of 11.2 does. Here the MLP's partial is handed on "
         "alone: the next block reduces and adds.",

@@ -55,7 +55,7 @@ def _stream(partial: Tensor, residual: Tensor, wrong: str) -> Tensor:
         return residual + reduce_from_group(copy_to_group(partial))
     if wrong == "residual reduced apart":
         return reduce_from_group(partial) + reduce_from_group(residual)
-    if wrong == "partial not reduced":
+    if wrong in ("partial not reduced", "reduced by the block before"):
         return residual + partial
     if wrong == "f for the first g":
         return residual + copy_to_group(partial)
@@ -71,7 +71,7 @@ def _stream(partial: Tensor, residual: Tensor, wrong: str) -> Tensor:
 
 
 def _handed_on(y: Tensor, h: Tensor, x: Tensor, residual: Tensor, wrong: str) -> Stream:
-    if wrong == "reduced at the end as well":
+    if wrong in ("reduced at the end as well", "reduced by the block before"):
         return reduce_from_group(y), h
     if wrong == "residual joined and handed on":
         return h + y, h

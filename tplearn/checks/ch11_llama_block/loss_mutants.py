@@ -49,6 +49,12 @@ MUTANTS = mutants_of(
         "the last position: it must not be in the mean.",
     ),
     (
+        "rolled with its mask",
+        "You shifted the ids in a circle, and with them the mask of what counts: so the last position of every row is "
+        "asked for the row's first word. It has no target.",
+        "the last position: it must not be in the mean.",
+    ),
+    (
         "padding counted",
         "You counted what stands after the texts' ends. Text b has lengths[b] words; what fills its row up is no "
         "target, whatever its id.",

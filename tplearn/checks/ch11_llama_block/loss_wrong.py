@@ -24,11 +24,13 @@ def wrong_loss(x: Tensor, ids: Tensor, lengths: Tensor, norm_weight: Tensor, hea
         logits, targets = _logits(x, norm_weight, head_shard)[:, 1:], ids[:, :-1]
     if wrong == "not shifted":
         logits, targets = _logits(x, norm_weight, head_shard), ids
-    if wrong == "rolled":
+    if wrong in ("rolled", "rolled with its mask"):
         logits, targets = _logits(x, norm_weight, head_shard), ids.roll(-1, 1)
     ends = {"one target too many": lengths, "one target too few": lengths - 2, "not shifted": lengths}
     end = ends.get(wrong, lengths - 1)[:, None]
     counted = torch.arange(targets.shape[1]) < end
+    if wrong == "rolled with its mask":
+        counted = (torch.arange(targets.shape[1]) < lengths[:, None]).roll(-1, 1)
     if wrong == "padding counted":
         counted = torch.ones_like(counted)
     if wrong == "cut at the shortest":

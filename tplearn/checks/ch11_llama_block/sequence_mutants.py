@@ -9,7 +9,7 @@ OF_THE_BLOCK = mutants_of(
     wrong_sp_block,
     (
         "norm of gathered tokens",
-        "All numbers and the traffic are right. But your norms see the whole sequence: you gathered before them. So "
+        "All numbers are right. But your norms see the whole sequence: you gathered before them. So "
         "each rank does the norm of every token, and keeps it. Sequence parallelism is there to save just that.",
         "the order of norm and gather_sequence: norm own tokens, then gather.",
     ),
@@ -22,8 +22,8 @@ OF_THE_BLOCK = mutants_of(
     (
         "all-reduce, then cut",
         "The numbers are right. But an all-reduce brings every rank all tokens, and you keep your own and throw the "
-        "rest away: twice the bytes of the reduce-scatter that is due. The backward pass pays too.",
-        "the ledger: two all_gather and two reduce_scatter each way, and no large all_reduce.",
+        "rest away: twice the bytes of the reduce-scatter that is due.",
+        "what stands behind a row cut: reduce_scatter_sequence, in place of an all-reduce and a slice.",
     ),
     (
         "f on every weight",

@@ -37,6 +37,12 @@ MUTANTS = mutants_of(
         "the order: slice each of q_proj, k_proj, v_proj, then torch.cat.",
     ),
     (
+        "gate and up cut as one block",
+        "You put gate above up and cut the pile in equal runs: the first ranks then have nothing but gate. Each of the "
+        "two is cut by its own rows first; then the slices are put together.",
+        "the order: slice gate_proj and up_proj, then torch.cat.",
+    ),
+    (
         "fused in reverse",
         "The slices of the fused parameters stand in another order: queries, keys, values from top to bottom, and "
         "gate above up.",

@@ -27,6 +27,8 @@ def wrong_read(file: CountingFile, parameter: str, sizes: Sizes, rank: int, worl
         return torch.cat([file.get_slice(name)[:] for name in names]).tensor_split(world_size)[rank].clone()
     if wrong == "whole tensors of fused parameters" or (wrong == "q, k and v whole" and parameter == "qkv_proj"):
         file = _InMemory(file, names)
+    if wrong == "gate and up cut as one block" and parameter == "gate_up_proj":
+        return torch.cat([file.get_slice(name)[:] for name in names]).tensor_split(world_size)[rank].clone()
     runs = _gate_up(file, rank, world_size) if parameter == "gate_up_proj" else _qkv(sizes, rank, world_size, wrong)
     if wrong == "fused in reverse":
         names, runs = names[::-1], runs[::-1]

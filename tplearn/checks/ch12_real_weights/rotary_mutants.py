@@ -12,6 +12,8 @@ def _converted(shard: Tensor, head_dim: int, rotary_dim: int, wrong: str) -> Ten
         return shard[:, _pairs_apart(shard.shape[1])]
     if wrong == "across heads":
         return shard[_pairs_apart(len(shard))]
+    if wrong == "a bias as it is" and shard.ndim == 1:
+        return shard
     order = torch.arange(head_dim)
     if wrong == "the whole head":
         order = _pairs_apart(head_dim)
@@ -48,6 +50,12 @@ MUTANTS = mutants_of(
         "You left Meta's order: there the rows 2i and 2i + 1 of a head turn together. Hugging Face's code turns rows "
         "i and i + rotary/2. Every shape is right, and every query and key is turned by wrong angles.",
         "which two rows of a head make a pair before, and which after.",
+    ),
+    (
+        "a bias as it is",
+        "The bias stayed in Meta's order. It is added to what the rows of the weight give, number by number: where "
+        "rows move, the numbers of the bias move with them.",
+        "a shard of one dimension.",
     ),
     (
         "the whole head",

@@ -68,7 +68,7 @@ MUTANTS = mutants_of(
         "Every rank drew for itself, with its own generator. From the next step on the ranks compute partials of "
         "different texts and add them up; no collective complains (openai/gpt-oss#270). One rank's draw counts, and "
         "the others get it.",
-        "the ledger: a broadcast of the tokens from rank 0 is due.",
+        "dist.broadcast(tokens, src=0): it writes rank 0's draw into the very tensor it is given, and that one is due.",
     ),
     (
         "not the given generator",
