@@ -15,7 +15,8 @@ from tplearn.simulated import Ledger, all_gather, all_reduce
 COUNT, WEIGHTS, CACHE = map(find_exercise, ("parameter_count", "weight_bytes_per_rank", "kv_cache_bytes"))
 BYTES, PLAN, COLUMN = map(find_exercise, ("mlp_communication_bytes", "linear_by_plan", "column_parallel"))
 SPLIT, ROWS, RESHARD = map(find_exercise, ("split_columns", "split_rows", "reshard_gate_up"))
-ROW, SAMPLE = map(find_exercise, ("row_parallel", "sample_word"))
+ROW, SAMPLE, RING = map(find_exercise, ("row_parallel", "sample_word", "ring_all_reduce"))
+ROTARY, READ = map(find_exercise, ("to_hugging_face_rotary", "read_shard"))
 Shards = list[Tensor]
 
 
@@ -155,3 +156,36 @@ def test_ids_that_are_alike_in_one_case_only_name_no_mutant() -> None:
         return torch.full(noise.shape[:1], vocab_size - 1)
 
     assert "rank 0's result first differs" in told(SAMPLE, always_the_last_word)
+
+
+def test_alike_in_one_kind_of_case_and_wrong_elsewhere_names_no_mutant() -> None:
+    across_heads = next(mutant for mutant in ROTARY.mutants if mutant.name == "across heads")
+
+    def bias_across_heads(shard: Tensor, head_dim: int, rotary_dim: int) -> Tensor:
+        return (across_heads.answer if shard.ndim == 1 else ROTARY.reference)(shard, head_dim, rotary_dim)
+
+    assert "Only this kind of case is wrong: a bias. The others are right." in told(ROTARY, bias_across_heads)
+
+
+def test_right_numbers_on_the_wrong_ranks_are_seen() -> None:
+    def rotated_rows(shards: Shards, world_size: int) -> Shards:
+        right = RESHARD.reference(shards, world_size)
+        rows = torch.cat(right)
+        return list(rows.roll(1, 0).split([len(shard) for shard in right])) if world_size > 1 else right
+
+    assert "All ranks together have the right numbers, each as often as is due" in told(RESHARD, rotated_rows)
+
+
+def test_a_dict_of_tensors_is_shown_by_sizes() -> None:
+    def nothing(file: object, parameter: str, sizes: tuple[int, int, int], rank: int, world_size: int) -> Tensor:
+        return 2 * READ.reference(file, parameter, sizes, rank, world_size)
+
+    assert "tensors = {q_proj: " in told(READ, nothing)
+    assert "tensor([" not in told(READ, nothing)
+
+
+def test_a_wrong_type_of_a_single_number_is_told() -> None:
+    def in_float32(tensors: Shards, ring: object) -> Shards:
+        return [total.float() for total in RING.reference(tensors, ring)]
+
+    assert "is float32, where float64 is due" in told(RING, in_float32)

@@ -25,7 +25,7 @@ REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
 def comparisons(
     exercise: Exercise, cases: list[Case], got: Seen, want: Seen, wrong: list[list[str]]
 ) -> Iterator[Callable[[Seen], bool]]:
-    """From the strictest to the loosest, each a function of what was seen of a mutant; `find_misconception` lists them."""
+    """From the strictest to the loosest, as `find_misconception` lists them; each takes what was seen of a mutant."""
     every = range(len(cases))
     due = [k for k in every if "error" not in want[k]]
     ranks = [k for k in due if cases[k].tp > 1] or due

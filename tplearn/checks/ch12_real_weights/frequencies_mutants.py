@@ -104,8 +104,8 @@ MUTANTS = mutants_of(
     ),
     (
         "ramp over wavelengths",
-        "Your share changes evenly with the wavelength. It has to rise evenly with the number of turns: (turns − low) / "
-        "(high − low).",
+        "Your share changes evenly with the wavelength. It has to rise evenly with the number of turns: (turns − low) "
+        "/ (high − low).",
         "the share s.",
     ),
     (
