@@ -53,7 +53,9 @@ def as_torchrun_does(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
 def _outside() -> Iterator[dict[str, str]]:
     """Leaves the default group of the run, and is back in one like it at the end; gives torchrun's variables.
 
-    As under torchrun the meeting point is there already, and the ranks come to it: no port is taken twice.
+    As under torchrun the meeting point is there already, and the ranks come to it: no port is taken twice. Who leaves a
+    group while others still join it breaks their connections. So all meet after each joining; for the answer, which may
+    leave at once, torch's own barrier sees to that.
     """
     rank, p, store = dist.get_rank(), dist.get_world_size(), _get_default_store()
     turn = store.add(f"turns of rank {rank}", 1)  # the same number on every rank
@@ -62,6 +64,7 @@ def _outside() -> Iterator[dict[str, str]]:
         store.set(f"port {turn}", str(meeting.port))
     port = store.get(f"port {turn}").decode()
     environment = dict(os.environ)
+    _meet(store, f"before turn {turn}", p)
     dist.destroy_process_group()
     on_a_machine = (p + 1) // 2
     try:
@@ -74,6 +77,7 @@ def _outside() -> Iterator[dict[str, str]]:
             "MASTER_PORT": port,
             "TORCHELASTIC_USE_AGENT_STORE": "True",
             "TORCHELASTIC_RESTART_COUNT": "0",
+            "TORCH_DIST_INIT_BARRIER": "1",
         }
     finally:
         if dist.is_initialized():
@@ -81,10 +85,14 @@ def _outside() -> Iterator[dict[str, str]]:
         os.environ.clear()
         os.environ.update(environment)
         dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)
-        # who leaves a group while others still join it breaks their connections: nobody goes on before all are in
-        if store.add(f"back from turn {turn}", 1) == p:
-            store.set(f"all back from turn {turn}", "")
-        store.wait([f"all back from turn {turn}"])
+        _meet(store, f"after turn {turn}", p)
+
+
+def _meet(store: dist.Store, where: str, ranks: int) -> None:
+    """Returns when so many ranks have called it."""
+    if store.add(where, 1) == ranks:
+        store.set(f"all {where}", "")
+    store.wait([f"all {where}"])
 
 
 def _open_store() -> dist.TCPStore:
