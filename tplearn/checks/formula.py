@@ -18,6 +18,7 @@ OF_TP = (
     (" · (tp − 1) / tp²", lambda tp: (tp - 1) / tp**2),
 )
 CHANCE = 1e4  # a few small numbers can be met by chance
+ENOUGH = 3  # cases that tell a constant from a quotient of sizes
 Columns = dict[str, tuple[float, ...]]  # name -> its value in each case
 
 
@@ -75,6 +76,8 @@ def _same(candidates: Iterator[tuple[str, list[float]]], tps: tuple[float, ...],
             wanted = due[0] / (values[0] * factors[0])
             told = next((shown for c, shown in COEFFICIENTS.items() if math.isclose(c, wanted, rel_tol=1e-12)), None)
             every = zip(values, factors, due, strict=True)
+            if told and len(due) < ENOUGH:
+                continue  # the constant may be the sizes' own
             if told is not None and all(math.isclose(v * f * wanted, d, rel_tol=1e-12) for v, f, d in every):
                 return f"{told}{text}{more}"
     return None

@@ -347,6 +347,7 @@ LAZY = {
             (rank * kv // p, max((rank + 1) * kv // p, rank * kv // p + 1)),
         ),
         "tp 1": lambda h, kv, rank, p: ((0, h), (0, kv)),
+        "the shelf": lambda h, kv, rank, p: (head_range(h, kv, rank, p).queries, head_range(h, kv, rank, p).keys),
         "heads that divide": lambda h, kv, rank, p: (
             (rank * (h // p), (rank + 1) * (h // p)),
             (rank * (kv // p), (rank + 1) * (kv // p)),

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from tplearn.parallel import head_range
-
 Ranges = tuple[tuple[int, int], tuple[int, int]]
 Answer = Callable[[int, int, int, int], Ranges]
 Rule = Callable[[int, int, int, int], tuple[int, int]]
@@ -11,8 +9,12 @@ Rule = Callable[[int, int, int, int], tuple[int, int]]
 
 def heads_of_rank(num_heads: int, num_kv_heads: int, rank: int, world_size: int) -> Ranges:
     """((first query head, stop), (first KV head, stop)) of `rank`."""
-    own = head_range(num_heads, num_kv_heads, rank, world_size)
-    return own.queries, own.keys
+    even = num_kv_heads % world_size == 0 or world_size % num_kv_heads == 0
+    if num_heads % num_kv_heads or num_heads % world_size or not even:
+        raise ValueError(f"{num_heads} heads and {num_kv_heads} KV heads cannot be shared by {world_size} ranks")
+    queries, keys = num_heads // world_size, max(1, num_kv_heads // world_size)
+    first = rank * num_kv_heads // world_size
+    return (rank * queries, (rank + 1) * queries), (first, first + keys)
 
 
 def ranges_with(

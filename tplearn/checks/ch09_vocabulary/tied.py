@@ -62,8 +62,8 @@ TIED_WORDS = Exercise(
         Mutant(
             "two tables",
             TwoTables,
-            "You made two parameters with the same first values. After one optimizer step they differ, and the memory "
-            "of a whole table is gone.",
+            "You made two parameters with the same first values. Each gets its own part of the gradient, and an "
+            "optimizer takes them for two: tied means one parameter, used twice.",
             "the parameters of the module: there should be one, called weight.",
         ),
         Mutant(

@@ -77,6 +77,12 @@ MUTANTS = mutants_of(
         "the two dropout masks: 1 · sbh each.",
     ),
     (
+        "divided too early",
+        "You divided with // before you multiplied by sequence · batch · hidden: what did not come out even there is "
+        "lost. The whole product divides.",
+        "the order: multiply first, then divide.",
+    ),
+    (
         "masks of half a value",
         "You gave each number of a dropout mask half the size of a value. That is one byte for values of two, and one "
         "byte it stays for any other: a mask says kept or dropped.",

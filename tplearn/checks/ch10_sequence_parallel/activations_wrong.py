@@ -48,5 +48,7 @@ def wrong_count(
     if wrong == "gathered inputs once more" and sequence_parallel and not gather_again:
         inputs = inputs + inputs / tp
     of_masks = size * masks.get(wrong, MASKS) / (1 if wrong == "masks not cut" else tokens)
+    if wrong == "divided too early":
+        return size * ((norms * v + MASKS) // tokens + inputs * v // gathered + inside * v // tp)
     within = 1 if wrong == "nothing cut inside" else tp
     return size * norms * v / tokens + of_masks + size * inputs * v / gathered + size * inside * v / within

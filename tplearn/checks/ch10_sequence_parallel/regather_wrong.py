@@ -26,13 +26,13 @@ class _Regather(Function):
         place, partial = Place.of(), grad_output @ weight_shard  # [batch, seq, out/p] → [batch, seq, hidden]
         if ctx.kept is not None:
             x, grad = ctx.kept, grad_output
+        elif ctx.wrong == "tokens in another order":
+            x, grad = plain_all_gather(x_shard, 0, place), grad_output
         elif ctx.wrong in ("own tokens only", "own tokens, summed"):
             x, grad = x_shard, own_shard(grad_output, 1, place)
         else:
             x, grad = _gathered(x_shard, ctx.wrong), grad_output
         grad_weight = grad.flatten(0, 1).T @ x.flatten(0, 1)
-        if ctx.wrong == "tokens in another order":
-            grad_weight = grad.flatten(0, 1).T @ plain_all_gather(x_shard, 0, place).flatten(0, 1)
         if ctx.wrong == "texts averaged":
             grad_weight = grad_weight / len(x)
         if ctx.wrong in ("weight gradient summed", "own tokens, summed"):

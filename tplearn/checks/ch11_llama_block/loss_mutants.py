@@ -73,6 +73,18 @@ MUTANTS = mutants_of(
         "the comparison of positions with lengths.",
     ),
     (
+        "one target too many, in a circle",
+        "The last word of each text was asked for what stands after it: the first id of the padding or, where the text "
+        "fills its row, the first word. A text of n words has n − 1 targets: its words 1 to n − 1.",
+        "lengths[b] − 1.",
+    ),
+    (
+        "word 0 for padding",
+        "You took word 0 for padding, and did not look at lengths. Word 0 is a word as any other where it stands in a "
+        "text, and what fills up a row need not be 0.",
+        "lengths: they say where a text ends.",
+    ),
+    (
         "one target too few",
         "The last word of each text is missing among the targets. A text of n words has n − 1 targets: its words 1 to "
         "n − 1.",
@@ -116,6 +128,11 @@ MUTANTS = mutants_of(
         "divided by the texts",
         "The sum is right, but you divided by the number of texts. The mean is over targets.",
         "the divisor: how many targets there are.",
+    ),
+    (
+        "divided by all places",
+        "You divided the sum by all places of the batch. The mean is over the targets alone.",
+        "what the sum is divided by.",
     ),
     (
         "divided by the words",

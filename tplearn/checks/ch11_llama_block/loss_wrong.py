@@ -24,13 +24,20 @@ def wrong_loss(x: Tensor, ids: Tensor, lengths: Tensor, norm_weight: Tensor, hea
         logits, targets = _logits(x, norm_weight, head_shard)[:, 1:], ids[:, :-1]
     if wrong == "not shifted":
         logits, targets = _logits(x, norm_weight, head_shard), ids
-    if wrong in ("rolled", "rolled with its mask"):
+    if wrong in ("rolled", "rolled with its mask", "one target too many, in a circle"):
         logits, targets = _logits(x, norm_weight, head_shard), ids.roll(-1, 1)
-    ends = {"one target too many": lengths, "one target too few": lengths - 2, "not shifted": lengths}
+    ends = {
+        "one target too many": lengths,
+        "one target too many, in a circle": lengths,
+        "one target too few": lengths - 2,
+        "not shifted": lengths,
+    }
     end = ends.get(wrong, lengths - 1)[:, None]
     counted = torch.arange(targets.shape[1]) < end
     if wrong == "rolled with its mask":
         counted = (torch.arange(targets.shape[1]) < lengths[:, None]).roll(-1, 1)
+    if wrong == "word 0 for padding":
+        counted = targets != 0
     if wrong == "padding counted":
         counted = torch.ones_like(counted)
     if wrong == "cut at the shortest":
@@ -59,6 +66,7 @@ def wrong_loss(x: Tensor, ids: Tensor, lengths: Tensor, norm_weight: Tensor, hea
         "mean of the longer texts' means": (losses.sum(1) / counted.sum(1).clamp(min=1)).sum() / (lengths > 1).sum(),
         "mean of no targets": (losses.sum(1) / counted.sum(1)).mean(),
         "divided by the texts": losses.sum() / len(ids),
+        "divided by all places": losses.sum() / ids.numel(),
         "divided by the words": losses.sum() / lengths.sum(),
         "a sum": losses.sum(),
         "mean over own targets": _of_own_targets(losses, targets, len(head_shard)),

@@ -9,8 +9,8 @@ OF_THE_BLOCK = mutants_of(
     wrong_sp_block,
     (
         "norm of gathered tokens",
-        "All numbers are right. But your norms see the whole sequence: you gathered before them. So "
-        "each rank does the norm of every token, and keeps it. Sequence parallelism is there to save just that.",
+        "All numbers are right. But a norm of yours sees the whole sequence: you gathered before it. So each rank does "
+        "the norm of every token, and keeps it. Sequence parallelism is there to save just that.",
         "the order of norm and gather_sequence: norm own tokens, then gather.",
     ),
     (

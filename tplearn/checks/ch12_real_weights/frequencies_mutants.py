@@ -76,7 +76,8 @@ MUTANTS = mutants_of(
     ),
     (
         "ramp upside down",
-        "Your ramp falls where it should rise: near low turns nearly all is divided, near high turns nearly nothing.",
+        "Your ramp falls where it should rise. Right is: near low turns nearly all is divided, near high turns nearly "
+        "nothing.",
         "s and 1 − s.",
     ),
     (

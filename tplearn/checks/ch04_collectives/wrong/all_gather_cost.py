@@ -65,8 +65,8 @@ MUTANTS = (
         lambda chunks, ring: [
             torch.cat([mine[k] for k in range(len(chunks))]) for mine in gather_round(chunks, ring, ring.world_size)
         ],
-        "You take p steps. All chunks are there before the last one, which brings every rank its own chunk back (and "
-        "at tp = 1 has nobody to send to). p chunks need p − 1 steps to visit everybody.",
+        "You take p steps. All chunks are there before the last one, which brings every rank its own chunk back. p "
+        "chunks need p − 1 steps to visit everybody.",
         "range(p - 1), not range(p).",
     ),
 )

@@ -123,7 +123,7 @@ MUTANTS = (
         "one step too many",
         lambda tensors, ring: _after(tensors, ring, steps=ring.world_size),
         "You take p steps. A chunk visits p ranks, and between p ranks there are p − 1 wires to cross: the last step "
-        "only costs bytes, and at tp = 1 it has nobody to send to.",
+        "only costs bytes.",
         "range(p - 1), not range(p).",
     ),
     Mutant(

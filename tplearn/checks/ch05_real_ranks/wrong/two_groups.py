@@ -95,8 +95,8 @@ MUTANTS = (
     Mutant(
         "only my own groups",
         _only_my_groups,
-        "Each rank makes only the groups that it is in. new_group is itself an appointment of all ranks: everybody "
-        "makes every group, in the same order, also those it does not belong to.",
+        "Not every rank makes all groups in the same order. new_group is itself an appointment of all ranks: everybody "
+        "makes every group, in one order, also those it does not belong to.",
         "the calls of new_group: the same list of calls on every rank.",
         alone=True,
     ),
@@ -152,7 +152,7 @@ MUTANTS = (
         _columns_as_rows,
         "Your grid has 2 rows and p/2 columns. It has p/2 rows and 2 columns here: a tp group is two neighbours, 2k "
         "and 2k + 1. (With 4 ranks both are the same.)",
-        "the lists of ranks that new_group is given.",
+        "which ranks are in a tp group, and which in a dp group.",
     ),
     Mutant(
         "halves for columns",
