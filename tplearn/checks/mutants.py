@@ -1,4 +1,4 @@
-"""Runs an exercise's mutants on the cases of an answer: all on few ranks, and only those that are near it on more."""
+"""Runs mutants on the cases of an answer: a hang on two sizes, all others on few ranks, and those near it on more."""
 
 from collections.abc import Iterator
 
