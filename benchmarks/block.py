@@ -1,11 +1,13 @@
-"""A Llama block at tp 2 against DTensor and against one process: `python benchmarks/block.py`.
+"""A Llama block at tp 2 against DTensor and against one process: `python benchmarks/block.py [--recorder]`.
 
 Hidden 1024, 16 heads, 8 KV heads, ffn 2816, 4 layers, float32. All contestants run in one session, in turns; a number
-is the median of its repeats on rank 0. Needs two cores; with fewer the numbers say nothing.
+is the median of its repeats on rank 0. Needs two cores; with fewer the numbers say nothing. Under torchrun it is the
+same with `torchrun --standalone --nproc-per-node 2 benchmarks/block.py`. --recorder: only what the recorder costs.
 """
 
+import argparse
+import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -91,9 +93,8 @@ def recorder_cost(pairs: int, repeats: int) -> float:
     return statistics.median(ratios)
 
 
-def main() -> None:
-    """Print the table and the recorder's cost."""
-    console = Console(width=110)
+def print_contests(console: Console) -> None:
+    """The table of all sizes and passes."""
     columns = ("tplearn ms", "DTensor / tplearn", "1 thread / tplearn", "2 threads / tplearn", "1 thread / 2 threads")
     table = Table("batch × seq", "pass", *columns)
     for shape, repeats in SHAPES.items():
@@ -107,9 +108,19 @@ def main() -> None:
     console.print(table)
     console.print("Aims: " + "; ".join(f"{b} × {s}: {aim}" for (b, s), aim in AIMS.items()))
     console.print(LIMIT)
+
+
+def main() -> None:
+    """Print the table and the recorder's cost, under torchrun once."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recorder", action="store_true", help="only what the recorder costs")
+    options = parser.parse_args()
+    console = Console(width=110, quiet=os.environ.get("RANK", "0") != "0")
+    if not options.recorder:
+        print_contests(console)
     cost = recorder_cost(pairs=7, repeats=8)
     console.print(f"recorder on / off at 4 × 128, forward + backward: {cost:.3f}× (aim: under 1.05×)")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -92,7 +92,7 @@ def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[li
                 return observed[:1] * len(cases), output
             else:
                 failed.append(numbers)
-        if any(_is_slow(numbers, seen[numbers[0]]) for numbers in waiting):
+        if any(len(numbers) == 1 and _timed_out(seen[numbers[0]]) for numbers in waiting):
             break
         waiting = [[number] for numbers in failed for number in numbers if not cases[number].shift]
     return seen, "".join(printed[number] for number in sorted(printed))
@@ -115,14 +115,13 @@ def _side_by_side(exercise: Exercise, tries: list[Try]) -> list[tuple[list[Obser
         with _quiet():
             runs = run_side_by_side(calls, exercise.timeout)
         done += [_outcome(run, cases) for run, (_, cases) in zip(runs, now, strict=True)]
-        if any(_is_slow(cases, done[k][0][0]) for k, (_, cases) in enumerate(tries[: len(done)])):
+        if any(len(seen) == 1 and _timed_out(seen[0]) for seen, _ in done):
             break
     return done + [([{"error": NOT_RUN}] * len(cases), "") for _, cases in tries[len(done) :]]
 
 
-def _is_slow(cases: list, seen: Observation) -> bool:
-    """A single case that has reached the time limit."""
-    return len(cases) == 1 and "error" in seen and seen["error"].kind == RankTimeout.__name__
+def _timed_out(seen: Observation) -> bool:
+    return "error" in seen and seen["error"].kind == RankTimeout.__name__
 
 
 def _outcome(run: Run | RankError, cases: list[Case]) -> tuple[list[Observation], str]:

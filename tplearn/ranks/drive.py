@@ -34,8 +34,8 @@ def drive(runs: Sequence[Steps]) -> list[Run | RankError]:
             for number, of_run in list(waiting.items()):
                 step(number, [one for one in of_run if one in ready])
     except BaseException as error:
-        for number in waiting:
+        for run in runs:  # one that is over raises it at once
             with contextlib.suppress(BaseException):
-                runs[number].throw(error)
+                run.throw(error)
         raise
     return [outcomes[number] for number in range(len(runs))]

@@ -70,14 +70,13 @@ class Supervisor:
         """Handle events until the run is over; the error it ended with, or None."""
         self.decider.start()
         while True:
-            progress = self._handle((yield self._open()))
+            progress = self._handle((yield self._channels()))
             match self.decider.decide(progress):
                 case "go on":
                     continue
                 case "fault":
-                    while self._handle(
-                        connection.wait(self._open(), timeout=0)
-                    ):  # so that the cause is not missed for its consequence
+                    # All that is there already, so that the cause is not missed for its consequence.
+                    while self._handle(connection.wait(self._channels(), timeout=0)):
                         pass
                     return self.decider.fault()
                 case "time limit":
@@ -85,7 +84,7 @@ class Supervisor:
                 case "over":
                     return self.decider.end()
 
-    def _open(self) -> list:
+    def _channels(self) -> list:
         """What may still tell something of a rank."""
         waiting: list = []
         for rank in self.ranks:

@@ -3,7 +3,7 @@
 from torch import Generator
 
 from tplearn.checks.ch10_sequence_parallel.activations_mutants import MUTANTS
-from tplearn.checks.ch10_sequence_parallel.activations_wrong import INPUTS, INSIDE, MASKS, NORMS
+from tplearn.checks.ch10_sequence_parallel.kept import INPUTS, INSIDE, MASKS, NORMS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import pick
 

@@ -1,8 +1,6 @@
 """Wrong answers to exercise 10.5: what is cut, what is kept, what a mask weighs, and what cannot be cut."""
 
-NORMS, INPUTS = 2, 2  # values of [s, b, h] that lie between the cuts: two norms' inputs, the inputs of QKV and MLP
-INSIDE = 12  # Q, K, V, the projection's input; GeLU's input and output, four times as wide
-MASKS = 2  # dropout masks: one byte each, whatever the values are
+from tplearn.checks.ch10_sequence_parallel.kept import INPUTS, INSIDE, MASKS, NORMS
 
 
 def wrong_count(
