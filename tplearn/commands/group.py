@@ -10,7 +10,7 @@ import torch.distributed as dist
 from tplearn.commands.options import require
 from tplearn.forkserver import under_torchrun
 from tplearn.ranks import run_ranks
-from tplearn.ranks.torchrun import join_group
+from tplearn.ranks.torchrun import has_gpu_for_each_rank, join_group
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -18,7 +18,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def require_device(device: str) -> None:
     """Raises ValueError for a device that does not exist, or is not here."""
     require("device", device, device in DEVICES, f"values that work: {', '.join(DEVICES)}")
-    cuda = under_torchrun() and torch.cuda.is_available()
+    cuda = under_torchrun() and has_gpu_for_each_rank()
     require(
         "device", device, cuda or device != "cuda", "needs torchrun and a GPU for each rank; --device cpu works here"
     )

@@ -110,7 +110,7 @@ def _on_ranks(
                 looks.append((step + 1, round(held_out_bits(model, tokenizer, sample, recipe.length), 3)))
             show(step + 1, f"loss {loss:.2f}" + (f", held-out {looks[-1][1]:.2f} bits a byte" if looks else ""))
 
-        train(model, stream, recipe, report)
+        train(model, stream.to(own_device()), recipe, report)
     means = [sum(losses[k : k + EVERY]) / len(losses[k : k + EVERY]) for k in range(0, len(losses), EVERY)]
     told = {
         "recipe": asdict(recipe),
@@ -133,7 +133,7 @@ def _on_ranks(
 
 def held_out_bits(model: Llama, tokenizer: Tokenizer, texts: list[str], length: int) -> float:
     """Bits a byte of the texts, each from its own start."""
-    streams = [token_stream(tokenizer, [text]) for text in texts]
+    streams = [token_stream(tokenizer, [text]).to(own_device()) for text in texts]
     return bits_per_byte(model, streams, sum(len(text.encode()) for text in texts), length)
 
 

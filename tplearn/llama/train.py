@@ -38,8 +38,9 @@ class Recipe:
 
 
 def train(model: Llama, stream: Tensor, recipe: Recipe, report: Callable[[int, float], None]) -> None:
-    """Steps of AdamW on random windows of `stream` ([tokens], the same on every rank); `report(step, loss)` after each.
+    """Steps of AdamW on random windows of `stream`, `report(step, loss)` after each.
 
+    stream: [tokens], the same on every rank, on the model's device.
     All ranks draw the same windows. AdamW looks at each number by itself, so each rank updates its own part.
     """
     if len(stream) <= recipe.length:

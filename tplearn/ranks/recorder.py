@@ -87,12 +87,11 @@ class Recorder:
             work = Work.unbox(given)
             self.handles[id(work)] = _Handle(work, index, call.brought, called_by_reader(frame))
         else:
-            if isinstance(given, torch.ScriptObject):
-                work = Work.unbox(given)
+            work = Work.unbox(given) if isinstance(given, torch.ScriptObject) else None
+            if work is not None:  # NCCL gives none back for what it has put in the stream that the caller is in
                 work.wait()
                 self.over = work
-            self.done(index)
-            self.arrived(tensors_in(result) if functional else call.brought)
+            self._has_come(index, tensors_in(result) if functional else call.brought)
         return result
 
     def enter(self, row_at: Callable[[int], Row], group_name: str, blocking: bool) -> int:
@@ -121,8 +120,7 @@ class Recorder:
             return plain(work, *args, **kwargs)
         self.block(handle.index)
         result = plain(work, *args, **kwargs)
-        self.done(handle.index)
-        self.arrived(handle.brought)
+        self._has_come(handle.index, handle.brought)
         return result
 
     def forget(self, work: Work) -> None:
@@ -136,9 +134,16 @@ class Recorder:
             return plain(tensor)
         self.block(index)
         result = plain(tensor)
-        self.done(index)
-        self.arrived([result])
+        self._has_come(index, [result])
         return result
+
+    def _has_come(self, index: int, brought: list[Tensor]) -> None:
+        """A GPU only queues a collective: whether its peers have come is known once the stream has done it."""
+        for device in {tensor.device for tensor in brought if tensor.is_cuda}:
+            if not torch.cuda.is_current_stream_capturing():
+                torch.cuda.current_stream(device).synchronize()
+        self.done(index)
+        self.arrived(brought)
 
     def _waits(self, blocking: bool) -> tuple[int, int]:
         """(this thread, other threads of the reader's that may still do something)."""

@@ -99,13 +99,18 @@ def _court() -> Court | None:
     return _courts[group]
 
 
+def has_gpu_for_each_rank() -> bool:
+    """Whether every rank that torchrun started on this machine can have a GPU of its own."""
+    return torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def join_group(*, gpus: bool = True) -> None:
     """Join torchrun's group: NCCL where each rank has its own GPU, if `gpus` are wanted, gloo otherwise.
 
     And leave it at exit: a thread of gloo that is still putting a message away when the interpreter ends aborts it.
     """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if gpus and torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1")):
+    if gpus and has_gpu_for_each_rank():
         torch.cuda.set_device(local_rank)
         dist.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
     else:
