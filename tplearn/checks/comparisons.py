@@ -62,9 +62,9 @@ def comparisons(
 
     def same_collectives(seen: Seen) -> bool:
         return all(same_values(seen[k], want[k]) for k in ranks) and all(
-            "ledger" in wrong_aspects(exercise, seen[k], want[k])
-            and spent(seen[k]["ledger"]) == spent(got[k]["ledger"])
-            for k in bills
+            ("ledger" in wrong_aspects(exercise, seen[k], want[k])) == (k in bills)
+            and (k not in bills or spent(seen[k]["ledger"]) == spent(got[k]["ledger"]))
+            for k in ranks
         )
 
     def explains_values(seen: Seen) -> bool:
@@ -78,7 +78,13 @@ def comparisons(
         return bool(mine) and all(same_values(seen[k], want[k]) for k in ranks) and all(alike)
 
     def same_failure(seen: Seen) -> bool:
-        return all(failure_pattern(seen[k].get("error")) == failure_pattern(got[k]["error"]) for k in failing)
+        """And elsewhere, as far as it was run, nothing that the answer does not do."""
+        return all(
+            failure_pattern(seen[k].get("error")) == failure_pattern(got[k]["error"])
+            if k in failing
+            else not seen[k] or same_values(seen[k], want[k]) or same_values(seen[k], got[k])
+            for k in due
+        )
 
     def same_first_value(numbers: list[int]) -> Callable[[Seen], bool]:
         def alike(seen: Seen) -> bool:

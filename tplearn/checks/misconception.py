@@ -22,7 +22,8 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     8. the same failure: each rank stops in the same op; the same sizes are refused; or the same values elsewhere;
     9. the same wherever the mutant is wrong: one mistake of several.
 
-    Of several that are alike the first whose ledger is right and wrong on the same cases, or the first.
+    Of several that are alike the first whose ledger is right and wrong on the same cases, or the first. Where the
+    answer sends nothing, so does the mutant: what is said of it may be about its messages.
     """
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
@@ -31,6 +32,9 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     tried = mutants_alone(exercise, cases, got, failing) if failing else []
     if not tried or any(error_kind(got[k]) not in REPORTED for k in failing):  # no other mutant hangs
         tried = [*mutants_together(exercise, cases, got, want), *tried]
+
+    if _sends_nothing(got, want):
+        tried = [(mutant, seen) for mutant, seen in tried if _sends_nothing(seen, want)]
 
     def same_bills(seen: Seen) -> bool:
         pairs = zip(seen, want, wrong, strict=True)
@@ -41,3 +45,9 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
         if found:
             return next((mutant for mutant, seen in found if same_bills(seen)), found[0][0])
     return None
+
+
+def _sends_nothing(seen: Seen, want: Seen) -> bool:
+    """Whether no case brings a row, though collectives are due; a case that failed may have sent something."""
+    due = [k for k, right in enumerate(want) if right.get("ledger")]
+    return bool(due) and all("error" not in seen[k] and not seen[k].get("ledger") for k in due)

@@ -6,7 +6,7 @@ import torch
 from torch import Generator
 
 from tplearn.checks.ch01_why_split.inputs import SIZES, kv_kinds, kv_label, shape_for
-from tplearn.checks.ch01_why_split.weights import BELOW, BITS, NO_HEAD, NOT_CUT, NUMBERS
+from tplearn.checks.ch01_why_split.weights import ALL_COPIED, BELOW, BITS, NO_HEAD, NOT_CUT, NUMBERS
 from tplearn.checks.exercise import Case, Exercise, mutants_of
 from tplearn.checks.inputs import pick
 from tplearn.planning.memory import kv_cache_bytes_per_token
@@ -44,6 +44,8 @@ def _cache(shape: ModelShape, tp: int, lengths: list[int], block: int, bytes_per
         "not cut": kv_heads * head_dim,
         "sequences dealt out": kv_heads * head_dim,
         "sequences cut": kv_heads * head_dim,
+        "blocks dealt out": kv_heads * head_dim,
+        "all copied": (kv_heads if kv_heads < tp else kv_heads // tp) * head_dim,
         "no head left": kv_heads // tp * head_dim,
         "below one head": kv_heads * head_dim // tp,
     }.get(wrong, max(1, kv_heads // tp) * head_dim)
@@ -58,6 +60,7 @@ def _cache(shape: ModelShape, tp: int, lengths: list[int], block: int, bytes_per
         "first sequence": math.ceil(lengths[0] / block) * block,
         "sequences dealt out": sum(math.ceil(length / block) * block for length in lengths[::tp]),
         "sequences cut": sum(math.ceil(length / block) * block for length in lengths[: math.ceil(len(lengths) / tp)]),
+        "blocks dealt out": math.ceil(sum(math.ceil(length / block) for length in lengths) / tp) * block,
         "blocks for tokens": sum(math.ceil(length / block) for length in lengths),
         "rounded to nearest": sum(round(length / block) * block for length in lengths),
     }.get(wrong, sum(math.ceil(length / block) * block for length in lengths))
@@ -126,6 +129,12 @@ KV_CACHE_BYTES = Exercise(
             "rank stores its own heads of every sequence.",
             "lengths, and num_key_value_heads.",
         ),
+        (
+            "blocks dealt out",
+            "You dealt the blocks out over the ranks, each with all KV heads. The heads are what is cut: every rank "
+            "stores its own heads of every block.",
+            "lengths, and num_key_value_heads.",
+        ),
         ("first sequence", "That is the cache of one sequence, the first. Each has its own.", "lengths."),
         (
             "query heads",
@@ -146,6 +155,7 @@ KV_CACHE_BYTES = Exercise(
         ("one block each", "You gave each sequence one block. It takes as many as its length needs.", "lengths."),
         ("2 bytes", "You took 2 bytes for each value. The exercise says how many there are.", "bytes_per_value."),
         NOT_CUT,
+        ALL_COPIED,
         BELOW,
         NO_HEAD,
         BITS,

@@ -97,6 +97,12 @@ COUNTED = (
         "projection has outputs: heads · head_dim for q, fewer for k and v.",
         "the biases.",
     ),
+    (
+        "bias as wide as q",
+        "You gave k and v biases as wide as q's. A bias has as many numbers as its projection has outputs: KV heads · "
+        "head_dim for k and v.",
+        "the biases.",
+    ),
     ("no gate", "Your MLP has two matrices. SwiGLU has three: gate, up and down.", "the MLP."),
     ("one matrix", "Your MLP has one matrix. SwiGLU has three: gate, up and down.", "the MLP."),
     ("no norms", "The norms are missing: hidden_size numbers each, two a layer, one at the end.", "the small tensors."),

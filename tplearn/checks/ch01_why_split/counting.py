@@ -35,6 +35,7 @@ def _widths(shape: ModelShape, tp: int, wrong: str) -> tuple[int, int]:
         "query heads": q,
         "below one head": kv_heads * head_dim // tp,
         "not cut": kv_heads * head_dim,
+        "all copied": (kv_heads if kv_heads < tp else kv_heads // tp) * head_dim,
         "no head left": kv_heads // tp * head_dim,
     }
     return q, kv.get(wrong, max(1, kv_heads // tp) * head_dim)
@@ -61,6 +62,7 @@ def _attention(shape: ModelShape, q: int, kv: int, tp: int, wrong: str) -> int:
         "a number a head": (q + 2 * kv) // shape.head_dim,
         "biases everywhere": q + 2 * kv + hidden + 2 * shape.intermediate_size // tp + hidden,
         "bias as wide as hidden": 3 * hidden,
+        "bias as wide as q": 3 * q,
         "bias of o": q + 2 * kv + hidden,
         "biases whole": (heads + 2 * kv_heads) * shape.head_dim,
     }.get(wrong, q + 2 * kv)

@@ -52,8 +52,9 @@ def _fit(
     """How many sequences fit, with one thing `wrong`."""
     weights = weight_bytes_per_rank(shape, 1 if wrong in ("weights whole", "pooled") else tp, bytes_per_value)
     cut = 1 if wrong in ("cache whole", "pooled") else tp
-    own = kv_cache_bytes(shape, cut, 1, sequence + (prompt if wrong == "prompt in each" else 0), bytes_per_value)
-    shared = kv_cache_bytes(shape, 1 if wrong == "prompt whole" else cut, 1, prompt, bytes_per_value)
+    each = 2 if wrong == "cache of 2 bytes" else bytes_per_value
+    own = kv_cache_bytes(shape, cut, 1, sequence + (prompt if wrong == "prompt in each" else 0), each)
+    shared = kv_cache_bytes(shape, 1 if wrong == "prompt whole" else cut, 1, prompt, each)
     if wrong in ("no prompt", "prompt in each"):
         shared = 0
     room = {
@@ -104,6 +105,11 @@ MAX_SEQUENCES = Exercise(
             "cache whole",
             "You cut the weights but not the cache. A rank stores its own KV heads only.",
             "tp in the cache.",
+        ),
+        (
+            "cache of 2 bytes",
+            "You counted 2 bytes for each value of the cache. bytes_per_value says how many there are.",
+            "bytes_per_value, in the cache.",
         ),
         (
             "prompt whole",

@@ -2,7 +2,7 @@
 
 from torch import Generator
 
-from tplearn.checks.inputs import one_of, pick
+from tplearn.checks.inputs import pick
 from tplearn.planning.models import ModelShape
 
 SIZES = (1, 2, 3, 4)  # tp
@@ -12,18 +12,16 @@ def shape_for(
     generator: Generator,
     tp: int,
     *,
-    copied: bool = False,
+    copied: int = 0,
     even_vocabulary: bool = False,
     tied: bool = False,
     bias: bool = False,
 ) -> ModelShape:
-    """A model that tp ranks can cut, its KV heads one or more a rank, or (with tp > 1) `copied`: fewer than ranks.
+    """A model that tp ranks can cut, its KV heads one or more a rank, or so many as are `copied`: fewer than ranks.
 
     The query width is never hidden_size. A vocabulary that is not even leaves 1 over.
     """
-    kv_heads = (
-        int(one_of(generator, [d for d in range(1, tp) if tp % d == 0])) if copied else tp * pick(generator, 1, 2)
-    )
+    kv_heads = copied or tp * pick(generator, 1, 2)
     heads = (tp if copied else 1) * kv_heads * pick(generator, 2, 3)
     head_dim = pick(generator, 2, 4, 24)  # divides by every tp: half a head is a whole number of values
     return ModelShape(
@@ -39,11 +37,11 @@ def shape_for(
     )
 
 
-def kv_kinds(tp: int) -> list[bool]:
-    """Whether KV heads are copied, for every kind of case that tp allows."""
-    return [False, True] if tp > 1 else [False]
+def kv_kinds(tp: int) -> list[int]:
+    """How many KV heads are copied, for every kind of case that tp allows; 0: they are cut."""
+    return [0, *(heads for heads in range(1, tp) if tp % heads == 0)]
 
 
-def kv_label(copied: bool) -> str:
-    """What sets the two kinds apart."""
-    return "fewer KV heads than ranks" if copied else "KV heads to cut"
+def kv_label(copied: int) -> str:
+    """What sets the kinds apart."""
+    return {0: "KV heads to cut", 1: "one KV head for all ranks"}.get(copied, "fewer KV heads than ranks")

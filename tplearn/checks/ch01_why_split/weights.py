@@ -19,6 +19,12 @@ BELOW = (
     "Your K and V go on shrinking above num_key_value_heads ranks. From there on each rank keeps one whole head.",
     "tp 4 of a model with 2 KV heads.",
 )
+ALL_COPIED = (
+    "all copied",
+    "Where there are fewer KV heads than ranks, every rank of yours keeps all of them. Each needs one: the head that "
+    "its query heads share.",
+    "tp 4 of a model with 2 KV heads.",
+)
 NO_HEAD = (
     "no head left",
     "Above num_key_value_heads ranks your ranks have no K and no V. Every rank needs a head: one whole head, a copy.",
@@ -79,6 +85,7 @@ WEIGHT_BYTES_PER_RANK = Exercise(
             count,
             *COUNTED,
             NOT_CUT,
+            ALL_COPIED,
             BELOW,
             NO_HEAD,
             BITS,

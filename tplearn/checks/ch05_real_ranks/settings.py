@@ -23,7 +23,7 @@ def share_settings(score: Tensor, settings: Tensor) -> Tensor:
 
 
 def _cases(generator: Generator) -> list[Case]:
-    """All scores differ. Around 0.7, so that every rank thinks well of itself; or all below zero."""
+    """All scores differ. Around 0.7, so that every rank thinks well of itself; all below zero; in the 12th digit."""
     cases = []
     for tp, several in BEST_AND_WORST.items():
         for (label, middle), (best, worst) in zip(MIDDLE.items(), several, strict=False):
@@ -33,6 +33,12 @@ def _cases(generator: Generator) -> list[Case]:
             scores[best] = middle + 0.2
             settings = one_each(tp, generator, pick(generator, 6, 9))
             cases.append(Case(tp, (per_rank(list(scores)), per_rank(settings)), label=label))
+        if tp > 1:
+            best, _ = several[0]
+            scores = 0.7 - 1e-12 * torch.arange(1, tp + 1, dtype=torch.float64)[:, None]
+            scores[best] = 0.7
+            settings = one_each(tp, generator, pick(generator, 6, 9))
+            cases.append(Case(tp, (per_rank(list(scores)), per_rank(settings)), label="scores that are close"))
     return cases
 
 

@@ -51,6 +51,14 @@ SWIGLU = Exercise(
             "what x passes through first: copy_to_group.",
         ),
         Mutant(
+            "a sum both ways",
+            partial(SwiGLUWith, enter=(steps.keep,), leave=steps.summed_both_ways),
+            "The forward is right. But there is no f, and your g sums on the way back too, as the all_reduce of "
+            "torch.distributed.nn does. Every rank has the same gradient of y: their sum is p times that, so the "
+            "gradients of the weights are p times too large; and dx is p times this rank's part of it.",
+            "reduce_from_group after down, whose backward sends nothing, and copy_to_group on x.",
+        ),
+        Mutant(
             "f for gate only",
             partial(SwiGLUWith, enter=(copy_to_group, steps.keep)),
             "Only gate reads x through f. What comes back through gate is summed over the ranks, what comes through "

@@ -65,6 +65,17 @@ class Draw(NamedTuple):
         return reduced(word, self.decide)
 
 
+def noise_on_the_best(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
+    """Each rank's likeliest word, and noise for these alone."""
+
+    def scores(logits: Tensor, noise: Tensor, start: int, stop: int) -> Tensor:
+        plain = scores_with(lambda logits, noise: logits)(logits, noise, start, stop)
+        elsewhere = torch.arange(logits.shape[1]) != plain.argmax(-1, keepdim=True)
+        return scores_with(torch.add)(logits, noise, start, stop).masked_fill(elsewhere, -torch.inf)
+
+    return Draw(scores=scores)(logits_shard, noise, vocab_size)
+
+
 def own_word(logits_shard: Tensor, noise: Tensor, vocab_size: int) -> Tensor:
     """The best of the rank's own words."""
     start, stop = own_words(vocab_size, logits_shard.shape[1])

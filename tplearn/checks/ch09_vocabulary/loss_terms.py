@@ -28,6 +28,13 @@ TERMS = (
         "the maximum: take it of logits_shard.detach().",
     ),
     Mutant(
+        "no gradient of the z-loss",
+        Loss(finish=lambda at: (at.entropy + at.z_weight * at.log_z.detach().square()).mean()),
+        "The loss is right, and its gradient is that of the cross-entropy alone. The z-loss has one too: each "
+        "probability times 2 · z_weight · log Z.",
+        "what comes back through z_weight · log² Z.",
+    ),
+    Mutant(
         "z-loss not squared",
         Loss(finish=lambda at: (at.entropy + at.z_weight * at.log_z).mean()),
         "You added z_weight · log Z. It is the square of log Z.",

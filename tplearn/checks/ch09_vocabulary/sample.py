@@ -89,6 +89,13 @@ SAMPLE_WORD = Exercise(
             "noise[:, start:stop].",
         ),
         Mutant(
+            "noise on each rank's likeliest word",
+            step.noise_on_the_best,
+            "Each rank of yours takes its likeliest word first, and adds the noise to that one. A draw gives every "
+            "word its noise before the largest is sought.",
+            "the order: logits + noise, then max.",
+        ),
+        Mutant(
             "noise alone",
             Draw(scores=scores_with(lambda logits, noise: noise)),
             "You took the word with the largest noise: all words are equally likely then. It is added to the logits.",

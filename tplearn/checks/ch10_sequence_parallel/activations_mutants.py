@@ -83,6 +83,12 @@ MUTANTS = mutants_of(
         "the order: multiply first, then divide.",
     ),
     (
+        "tokens divided first",
+        "Without sequence parallelism you divided sequence // tp, and lost what did not come out even. There heads and "
+        "columns are cut, not tokens: multiply first, then divide.",
+        "sequence_parallel = False, and a sequence that does not divide by tp.",
+    ),
+    (
         "masks of half a value",
         "You gave each number of a dropout mask half the size of a value. That is one byte for values of two, and one "
         "byte it stays for any other: a mask says kept or dropped.",

@@ -37,6 +37,8 @@ def wrong_count(
     inside = INSIDE - less.get(wrong, 0)
     if wrong == "the sequence cut twice" and sequence_parallel:
         return size / tp * (norms * v + MASKS + inputs * v * (1 if gather_again else tp) + inside * v / tp)
+    if wrong == "tokens divided first" and not sequence_parallel:
+        return size * (norms * v + MASKS + inputs * v) + sequence // tp * batch * hidden * inside * v
     tokens = tp if wrong == "tp cuts all" or (sequence_parallel and wrong != "sequence parallel ignored") else 1
     again = wrong == "gathered inputs cut" or (gather_again and wrong != "gathered inputs kept")
     again = not gather_again if wrong == "gathered the other way" else again

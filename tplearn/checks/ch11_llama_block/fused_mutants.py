@@ -52,6 +52,12 @@ MUTANTS = mutants_of(
         "is finished, and f adds it up once for each rank.",
         "copy_to_group: between the second norm and the MLP.",
     ),
+    (
+        "both streams through f",
+        "The results are right. But the stream passes through f after each sum, and both the norm and the residual go "
+        "on from there: the residual's gradient is finished, and f adds it up once for each rank.",
+        "copy_to_group: between each norm and the half that reads it.",
+    ),
     ("MLP missing", "Your block ends with attention's partial. The MLP is missing.", "the first of the two results."),
     (
         "partial not reduced",

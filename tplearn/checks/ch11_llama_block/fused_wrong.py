@@ -17,6 +17,10 @@ def wrong_fused_block(partial: Tensor, residual: Tensor, w: Weights, wrong: str)
         h = residual + reduce_from_group(partial + attention(copy_to_group(norm(residual, w["norm_1"])), w))
         return mlp(copy_to_group(norm(h, w["norm_2"])), w), h
     x = _stream(partial, residual, wrong)
+    if wrong == "both streams through f":
+        x = copy_to_group(x)
+        h = copy_to_group(x + reduce_from_group(attention(norm(x, w["norm_1"]), w)))
+        return mlp(norm(h, w["norm_2"]), w), h
     read = norm(reduce_from_group(partial) if wrong == "norm without the residual" else x, w["norm_1"])
     read = read if wrong in ("f missing", "f missing before attention") else copy_to_group(read)
     if wrong == "f before the norms":

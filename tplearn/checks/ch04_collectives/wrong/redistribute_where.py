@@ -31,6 +31,13 @@ MUTANTS = (
         "target.dim: a Shard knows where it is cut.",
     ),
     Mutant(
+        "cut along dims 0, 1 and the last",
+        instead(FROM_REPLICATE, lambda xs, a, b, ledger: own_cuts(xs, b.dim if b.dim in (0, 1) else -1)),
+        "From Replicate to Shard you know dim 0 and dim 1, and take every other for the last. A negative dim counts "
+        "from the end: of three, -2 is the second and -3 the first.",
+        "target.dim, where it is negative.",
+    ),
+    Mutant(
         "scattered along dim 0",
         instead(TO_SHARD, lambda xs, a, b, ledger: reduce_scatter(xs, 0, ledger)),
         "From Partial to Shard you cut along dim 0 whatever the state says.",

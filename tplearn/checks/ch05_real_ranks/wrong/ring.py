@@ -57,6 +57,16 @@ def _p_steps(x: Tensor, group: ProcessGroup, alone: bool = False) -> Tensor:
     return put_together(chunks, x)
 
 
+def _world_rank_for_the_chunks(x: Tensor, group: ProcessGroup) -> Tensor:
+    """The right neighbours, and chunks that are counted from the rank in the world."""
+    off = dist.get_rank() - dist.get_rank(group)
+    chunks = chunks_of(x, group)
+    turned = [chunks[(k + off) % len(chunks)] for k in range(len(chunks))]
+    add_round(turned, group)
+    gather_round(turned, group)
+    return put_together([turned[(k - off) % len(chunks)] for k in range(len(chunks))], x)
+
+
 def _in_place(x: Tensor, group: ProcessGroup) -> Tensor:
     return x.copy_(_rounds()(x, group))
 
@@ -69,6 +79,13 @@ MUTANTS = (
         "arrives in the first round is added to the chunk that was sent, and not to the one that it belongs to; or the "
         "two rounds do not fit: a chunk that rank r sends first is finished on rank r − 1, not on rank r.",
         "the first round: rank r sends chunk r − 1 − s, adds to r − 2 − s (mod p), and so ends with chunk r finished.",
+    ),
+    Mutant(
+        "chunks by the rank in the world",
+        _world_rank_for_the_chunks,
+        "The neighbours are those of the group, and the chunks are counted from dist.get_rank(), the rank in the "
+        "world. In a group whose ranks are not next to each other, neighbours then speak of different chunks.",
+        "dist.get_rank(group), in the numbers of the chunks.",
     ),
     Mutant(
         "reduce-scatter forgotten",

@@ -132,6 +132,12 @@ MUTANTS = (
         "abs, or a square.",
     ),
     Mutant(
+        "scores in float32",
+        lambda score, settings: _from(int(_scores(score.float()).argmax()), settings),
+        "Right where the scores lie apart. Two that are close are one number in float32, and the best is not found.",
+        "the dtype in which the scores are compared.",
+    ),
+    Mutant(
         "average",
         _average,
         "You averaged the settings of all ranks. The settings of one rank were asked for, as they are.",

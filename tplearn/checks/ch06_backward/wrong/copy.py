@@ -46,6 +46,13 @@ def _gathered(x: Tensor, group: Group) -> Tensor:
     return torch.stack(everybody)
 
 
+def _reduced(x: Tensor, group: Group) -> Tensor:
+    """The sum on the first rank; on the others what gloo leaves there."""
+    total = x.clone()
+    dist.reduce(total, group=group, group_dst=0)
+    return total
+
+
 class _NoneForgotten(Function):
     @staticmethod
     def forward(ctx, x: Tensor, group: Group) -> Tensor:  # noqa: ANN001
@@ -120,6 +127,13 @@ MUTANTS = (
         of(nothing, _only_at_the_first),
         "Only the first rank of the group gets the sum; the others keep their own gradient. Every rank goes on with "
         "x's gradient, so every rank needs the whole of it.",
+        "dist.all_reduce in place of dist.reduce.",
+    ),
+    Mutant(
+        "summed on one rank, and what is left on the others",
+        of(nothing, _reduced),
+        "Only the first rank of the group gets the sum: what dist.reduce leaves on the others means nothing. Every "
+        "rank goes on with x's gradient, so every rank needs the whole of it.",
         "dist.all_reduce in place of dist.reduce.",
     ),
     Mutant(

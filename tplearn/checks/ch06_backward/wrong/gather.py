@@ -39,6 +39,13 @@ def _memory_cut(grad: Tensor, dim: int) -> Tensor:
     return grad.reshape(p, -1)[dist.get_rank()].reshape(_along(grad, dim, 1 / p))
 
 
+def _sliced(grad: Tensor, dim: int) -> Tensor:
+    """By an index with as many full slices in front as dim says."""
+    size = grad.shape[dim] // dist.get_world_size()
+    start = dist.get_rank() * size
+    return grad[(slice(None),) * dim + (slice(start, start + size),)].clone()
+
+
 class _NoneForgotten(Function):
     @staticmethod
     def forward(ctx, x: Tensor, dim: int) -> Tensor:  # noqa: ANN001
@@ -115,6 +122,14 @@ MUTANTS = (
         "The whole is right. Your backward cuts along dim 0, whatever dim was, so the gradient has another shape than "
         "x: chunk(p) without a dim takes the first.",
         "ctx.dim = dim in forward, chunk(p, ctx.dim) in backward.",
+        alone=True,
+    ),
+    Mutant(
+        "negative dim taken for 0",
+        _of(joined, lambda grad, dim: _sliced(grad, dim)),
+        "Your backward cuts the right dim where it is counted from the front. Where dim is negative, (slice(None),) * "
+        "dim is empty, and the slice that follows cuts dim 0.",
+        "dim % x.ndim, before the index is made.",
         alone=True,
     ),
     Mutant(
