@@ -4,8 +4,9 @@ from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Exercise
 from tplearn.checks.observe import Observation
 
-# What is told first: a changed input, a result that was not waited for, or a seed of its own spoils all that follows.
-FIRST = ("inputs", "upstream", "handles", "seed")
+# What is told first: a changed input, a result that was not waited for, a seed of its own, or a part that is missing
+# spoils all that follows.
+FIRST = ("inputs", "upstream", "handles", "seed", "parts")
 NOT_VALUES = (*FIRST, "wires", "memory", "ledger", "warning", "error", "refusal")
 
 

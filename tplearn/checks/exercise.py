@@ -66,7 +66,8 @@ class Exercise:
     observe(fn, *args, **kwargs) -> {aspect: value}: see tplearn.checks.observe; it runs in the child process.
     ranks: False, the answer runs in one child process on lists of shards; True, it runs on `case.tp` gloo ranks, and
     the ledger of its collectives is part of what is compared. sent: what the answer may send beside the reference.
-    timeout: seconds for one run of the answer, or more where the reference is slow.
+    timeout: seconds for one run of the answer, or more where the reference is slow. items: where the result is a list
+    that the observer has made of several calls, what a number in it stands for: "for rank {}", or of a step.
     """
 
     number: str
@@ -81,6 +82,7 @@ class Exercise:
     ranks: bool = False
     sent: Traffic = Traffic()
     timeout: float = 10.0
+    items: Callable[[int], str] | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

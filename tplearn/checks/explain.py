@@ -47,7 +47,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         complaint = exercise.sent.complaint(mine.get("ledger", []), due.get("ledger", []))
         return f"{case.where} {complaint}{only_kind(cases, wrong)}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
-    text = f"{case.where} {subject(aspect, list(difference.path), names, exercise.ranks)} {difference.how}."
+    text = f"{case.where} {subject(aspect, list(difference.path), names, exercise)} {difference.how}."
     if aspect == "gradient" and difference.how.startswith("is None"):
         return f"{text} {NO_WAY_BACK}"
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)
@@ -81,17 +81,19 @@ def explain_failure(failure: Failure, case: Case, due: Failure | None = None) ->
     )
 
 
-def subject(aspect: str, path: list[int | str], names: list[str], ranks: bool) -> str:
+def subject(aspect: str, path: list[int | str], names: list[str], exercise: Exercise) -> str:
     """ "your result[1]", "rank 2's gradient of weight", from the aspect and the path of the first difference."""
-    rank = f"rank {path.pop(0)}'s " if ranks and path else ""
+    rank, where = f"rank {path.pop(0)}'s " if exercise.ranks and path else "", ""
     if aspect == "gradient" and path:
         first = path.pop(0)
         name = names[first] if isinstance(first, int) and first < len(names) else str(first)
         told = f"{rank or 'the '}gradient of {name}"
     else:
         what = "result" if aspect == "forward" else aspect
+        if exercise.items and aspect == "forward" and path:
+            where = f" {exercise.items(int(path.pop(0)))}"
         told = f"{rank or ('your ' if aspect == 'forward' else 'the ')}{what}"
-    return told + "".join(f"[{key!r}]" for key in path)
+    return told + "".join(f"[{key!r}]" for key in path) + where
 
 
 def leaves_of(

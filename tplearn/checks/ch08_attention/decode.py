@@ -51,6 +51,7 @@ DECODE_WITH_CACHE = Exercise(
     reference=decode_with_cache,
     cases=_cases,
     observe=step_by_step,
+    items=lambda step: f"of step {step + 1}",
     ranks=True,
     mutants=(
         Mutant(

@@ -84,7 +84,9 @@ def step_by_step(
         result = fn(*given)
         changed |= changed_inputs((before, {}), (plain(given), {}))
         if not isinstance(result, tuple | list) or len(result) != 3:
-            return {"forward": plain(result)} | changed
+            number = f"{len(result)} values" if isinstance(result, tuple | list) else "one value"
+            parts = f"your function returned {number}, where three are due: y, keys and values."
+            return {"forward": plain(result), "parts": parts} | changed
         y, keys, values = result
         outputs.append(plain(y))
         start += size

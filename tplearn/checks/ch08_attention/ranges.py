@@ -35,6 +35,7 @@ HEADS_OF_RANK = Exercise(
     reference=heads_of_rank,
     cases=_cases,
     observe=every_rank,
+    items="for rank {}".format,
     mutants=(
         Mutant(
             "KV head off by one",

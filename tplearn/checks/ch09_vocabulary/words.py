@@ -35,6 +35,7 @@ WORDS_OF_RANK = Exercise(
     reference=words_of_rank,
     cases=_cases,
     observe=every_rank,
+    items="for rank {}".format,
     mutants=(
         Mutant(
             "multiple ignored",

@@ -127,9 +127,9 @@ MUTANTS = (
     Mutant(
         "negative dim taken for 0",
         _of(joined, lambda grad, dim: _sliced(grad, dim)),
-        "Your backward cuts the right dim where it is counted from the front. Where dim is negative, (slice(None),) * "
-        "dim is empty, and the slice that follows cuts dim 0.",
-        "dim % x.ndim, before the index is made.",
+        "Your backward is right where dim is counted from the front. Where it is negative your gradient has another "
+        "shape than x. An index of (slice(None),) * dim, for one, is empty then: the slice that follows cuts dim 0.",
+        "dim % x.ndim, where backward begins.",
         alone=True,
     ),
     Mutant(
