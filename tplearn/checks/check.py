@@ -19,6 +19,7 @@ from tplearn.checks.observe import Observation
 from tplearn.checks.probe import probed, with_probes
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
+from tplearn.checks.traffic import ops_by_rank
 from tplearn.checks.verdict import Verdict
 from tplearn.ranks import RankDied, RankTimeout
 
@@ -102,13 +103,20 @@ def _right(exercise: Exercise, cases: list[Case]) -> Seen:
 
 
 def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
-    """Right or not, by aspect, over all cases. An expected error is the aspect "refusal"."""
+    """Right or not, by aspect, over all cases. An expected error is the aspect "refusal".
+
+    Nothing is said of a ledger that keeps its bounds by other collectives than are due, where values are wrong.
+    """
     aspects: dict[str, bool] = {}
+    cheap = False
     for mine, due, found in zip(got, want, wrong, strict=True):
         names = ["refusal"] if "error" in due else [*due, *(key for key in mine if key != "error")]
         for aspect in dict.fromkeys(names):
             missing = "error" in mine and "error" not in due
             aspects[aspect] = aspects.get(aspect, True) and aspect not in found and not missing
+        cheap |= bool(found) and ops_by_rank(mine.get("ledger", [])) != ops_by_rank(due.get("ledger", []))
+    if cheap and aspects.get("ledger"):
+        del aspects["ledger"]
     return dict(sorted(aspects.items(), key=lambda item: item[0] in ("inputs", "handles", "refusal")))
 
 
