@@ -7,7 +7,7 @@ from tplearn.checks.observe import Observation
 # What is told first: a changed input, a result that was not waited for, a seed of its own, or a part that is missing
 # spoils all that follows.
 FIRST = ("inputs", "upstream", "handles", "seed", "parts")
-NOT_VALUES = (*FIRST, "wires", "memory", "ledger", "warning", "error", "refusal")
+NOT_VALUES = (*FIRST, "wires", "memory", "ledger", "warning", "hook", "error", "refusal")
 
 
 def wrong_aspects(exercise: Exercise, got: Observation, want: Observation) -> list[str]:

@@ -31,7 +31,7 @@ def clues(leaves: list[Leaf]) -> list[str]:
 
 
 def _zero(leaves: list[Leaf]) -> str | None:
-    if any(got.any() for _, got, _ in wrong_pairs(leaves)):
+    if any(got.any() or not got.numel() for _, got, _ in wrong_pairs(leaves)):
         return None
     return ZERO if any(leaf.want[0].ndim for leaf in leaves) else "Yours is zero."
 

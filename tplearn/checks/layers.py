@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tplearn.checks.draw import drawn
-from tplearn.checks.observe import backpropagate, changed_inputs, plain
+from tplearn.checks.observe import backpropagate, changed_inputs, hooked, plain
 
 
 def layer_on_ranks(
@@ -30,6 +30,7 @@ def layer_on_ranks(
     given = [x.clone() for x in leaves]  # no leaves: a change in place then shows in the values, not as an error
     output = layer(*given)
     seen |= {"forward": plain(output)} | changed_inputs((plain(list(inputs)), {}), (plain(given), {}))
+    seen |= hooked(given)
     if not isinstance(output, Tensor) or not output.requires_grad:
         return seen | {"gradient": "nothing to back-propagate"}
     if output.shape != upstream.shape:  # other ranks may have the right shape, and wait for this one's backward pass

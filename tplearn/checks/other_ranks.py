@@ -46,10 +46,7 @@ def dealt_otherwise(leaves: list[Leaf]) -> str | None:
             return None
         if any(_same_numbers(*pairs[rank]) for rank in leaf.wrong):
             return None
-    return (
-        "All ranks together have the right numbers, each as often as is due, but not each on its rank: every wrong one "
-        "has some that belong on another."
-    )
+    return "All ranks together have the right numbers, each as often as is due, but not each on its rank."
 
 
 def _same_numbers(got: Tensor, want: Tensor) -> bool:

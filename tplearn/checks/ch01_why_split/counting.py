@@ -94,6 +94,7 @@ def _tables(shape: ModelShape, tp: int, wrong: str) -> int:
         "embedding whole": (vocabulary + (tables - 1) * math.ceil(vocabulary / tp)) / tables if tables else 0,
         "remainder": vocabulary // tp,
         "one row more": vocabulary // tp + (tp > 1),
+        "padded to 128": math.ceil(vocabulary / (128 * tp)) * 128,
     }.get(wrong, math.ceil(vocabulary / tp))
     if wrong == "tables cut by columns":
         return tables * (vocabulary * shape.hidden_size // tp)

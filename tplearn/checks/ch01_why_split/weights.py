@@ -121,6 +121,12 @@ WEIGHT_BYTES_PER_RANK = Exercise(
                 "the embedding.",
             ),
             (
+                "padded to 128",
+                "You padded the vocabulary to a multiple of 128 · tp, as Megatron-LM does. Here it is padded to a "
+                "multiple of tp.",
+                "the rows of the two tables.",
+            ),
+            (
                 "remainder",
                 "You dropped the remainder of the vocabulary: the last tokens belong to nobody.",
                 "vocab_size // tp.",

@@ -4,10 +4,13 @@ This file and what it imports know no reference and no mutant.
 """
 
 import contextlib
+import inspect
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch.distributed as dist
@@ -40,13 +43,36 @@ def as_torchrun_does(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
     """
     with _outside() as variables:
         os.environ.update(variables)
-        seen = forward(fn, *args)
+        with _numbered_by_the_world():
+            seen = forward(fn, *args)
         if dist.is_initialized():
             seen["left"] = (
                 "the function returned while its process was still in the group. A program leaves it at the end: "
                 "dist.destroy_process_group()."
             )
     return seen
+
+
+@contextlib.contextmanager
+def _numbered_by_the_world() -> Iterator[None]:
+    """A rank that joins as its LOCAL_RANK is told so: two would have one number, and all would wait for ever."""
+    joining = inspect.unwrap(dist.init_process_group).__code__
+
+    def look(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code is joining:
+            rank, here, local = (str(x) for x in (frame.f_locals["rank"], os.environ["RANK"], os.environ["LOCAL_RANK"]))
+            if rank == local != here:
+                raise ValueError(
+                    f"rank = {local} is this process's LOCAL_RANK, its number on its machine; its RANK, the number in "
+                    f"the world, is {here}. Another process has RANK {local}, and the two would wait for ever"
+                )
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @contextlib.contextmanager

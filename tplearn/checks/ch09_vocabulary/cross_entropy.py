@@ -55,6 +55,11 @@ def mean(x: Tensor) -> Tensor:
     return reduce_from_group(x) / dist.get_world_size()
 
 
+def ranks() -> int:
+    """How many there are."""
+    return dist.get_world_size()
+
+
 def plain_sum(x: Tensor) -> Tensor:
     """dist.all_reduce on a copy, which autograd takes for nothing."""
     total = x.clone()

@@ -103,6 +103,13 @@ EMBED_WORDS = Exercise(
             "the owner of padding_idx subtracts its start; all other ranks pass None.",
         ),
         Mutant(
+            "padding_idx on every rank",
+            step.on_every_rank,
+            "The owner of padding_idx has the right row. But every other rank stops the gradient of its own row of "
+            "that number too, and that is another word.",
+            "padding_idx on the ranks that do not own it: None.",
+        ),
+        Mutant(
             "start not subtracted from padding_idx",
             Lookup(padding=step.not_subtracted),
             "The owner of padding_idx passed it on as it is. F.embedding counts rows of the shard: padding_idx − "

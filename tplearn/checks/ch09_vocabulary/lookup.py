@@ -65,6 +65,13 @@ def taken_as_local(padding_idx: int | None, start: int, stop: int) -> int | None
     return padding_idx
 
 
+def on_every_rank(ids: Tensor, weight_shard: Tensor, vocab_size: int, padding_idx: int | None) -> Tensor:
+    """Each rank's row of the same number within a shard takes no gradient."""
+    rows = weight_shard.shape[0]
+    own = Lookup(padding=lambda idx, start, stop: None if idx is None else idx % rows)
+    return own(ids, weight_shard, vocab_size, padding_idx)
+
+
 def not_subtracted(padding_idx: int | None, start: int, stop: int) -> int | None:
     """The owner's, without its start."""
     return padding_idx if padding_idx is not None and start <= padding_idx < stop else None

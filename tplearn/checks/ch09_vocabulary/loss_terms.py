@@ -60,6 +60,13 @@ TERMS = (
         "the two terms of the loss: both with m, or both without.",
     ),
     Mutant(
+        "maximum subtracted on every rank",
+        Loss(finish=lambda at: step.finish(at._replace(of_target=at.of_target - (step.ranks() - 1) * at.largest))),
+        "Every rank subtracted the maximum from what it brings to the target's logit, also where it brings 0. The sum "
+        "over the ranks then lacks it tp times, where once is due.",
+        "the target's logit: subtract the maximum on its owner, or after the sum.",
+    ),
+    Mutant(
         "sum over the tokens",
         Loss(finish=lambda at: step.finish(at) * len(at.log_total)),
         "Your loss is the sum over the tokens. The mean is due.",
@@ -80,7 +87,7 @@ TERMS = (
     ),
     Mutant(
         "divided by tp",
-        Loss(finish=lambda at: step.finish(at) / step.dist.get_world_size()),
+        Loss(finish=lambda at: step.finish(at) / step.ranks()),
         "Your loss is the right one divided by tp. Every rank has the whole loss: there is nothing left to average.",
         "the end.",
     ),

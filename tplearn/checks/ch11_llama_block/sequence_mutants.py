@@ -144,9 +144,9 @@ OF_A_HALF = mutants_of(
     ("partials averaged", "What each half adds is divided by p. Partials are added up, not averaged.", "the division."),
     (
         "tokens not gathered",
-        "You ran the block of 11.2 on own tokens: f and g. Each rank's heads then see only this rank's tokens, and "
-        "the all-reduce adds up partials of different tokens.",
-        "what stands between the norm and attention: every head needs every token.",
+        "You ran the block of 11.2 on own tokens: f and g. Each rank's heads or columns then see only this rank's "
+        "tokens, and the all-reduce adds up partials of different tokens.",
+        "what stands between the norm and the column cut: every head and every column needs every token.",
     ),
     (
         "nothing sent",

@@ -123,7 +123,7 @@ MUTANTS = mutants_of(
     ),
     (
         "head_dim forgotten",
-        "You took heads for rows. A head is d rows of q_proj, k_proj and v_proj.",
+        "For you a head is one row. It is d rows of q_proj, k_proj and v_proj, and d is among the sizes.",
         "the numbers of head_range, times d.",
     ),
     (

@@ -46,7 +46,7 @@ def _gathered(x: Tensor, group: Group) -> Tensor:
     return torch.stack(everybody)
 
 
-def _reduced(x: Tensor, group: Group) -> Tensor:
+def on_the_first(x: Tensor, group: Group) -> Tensor:
     """The sum on the first rank; on the others what gloo leaves there."""
     total = x.clone()
     dist.reduce(total, group=group, group_dst=0)
@@ -64,7 +64,27 @@ class _NoneForgotten(Function):
         return summed(grad_output, ctx.group)
 
 
+class _OnTheClass(Function):
+    group: Group = None
+
+    @staticmethod
+    def forward(ctx, x: Tensor, group: Group) -> Tensor:  # noqa: ANN001
+        _OnTheClass.group = group
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+        return summed(grad_output, _OnTheClass.group), None
+
+
 MUTANTS = (
+    Mutant(
+        "group kept on the class",
+        _OnTheClass.apply,
+        "Your backward takes the group of the latest forward. A model runs many forwards before the first backward, "
+        "and not all in one group. What backward needs belongs to its own call: that is what ctx is for.",
+        "ctx.group = group in forward, group=ctx.group in backward.",
+    ),
     Mutant(
         "f missing",
         of(nothing, nothing),
@@ -131,7 +151,7 @@ MUTANTS = (
     ),
     Mutant(
         "summed on one rank, and what is left on the others",
-        of(nothing, _reduced),
+        of(nothing, on_the_first),
         "Only the first rank of the group gets the sum: what dist.reduce leaves on the others means nothing. Every "
         "rank goes on with x's gradient, so every rank needs the whole of it.",
         "dist.all_reduce in place of dist.reduce.",

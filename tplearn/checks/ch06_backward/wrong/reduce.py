@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from tplearn.checks.ch06_backward.wires import Group, averaged, pair, same, summed, summed_in_place
-from tplearn.checks.ch06_backward.wrong.copy import nothing, of, over_the_world
+from tplearn.checks.ch06_backward.wrong.copy import nothing, of, on_the_first, over_the_world
 from tplearn.checks.exercise import Mutant
 
 
@@ -44,6 +44,13 @@ MUTANTS = (
         "Your gradients are p times too small. y is the sum of the partials, not their mean: when a partial grows by "
         "1, y grows by 1, so each partial gets y's gradient undivided.",
         "the division in backward.",
+    ),
+    Mutant(
+        "summed on one rank",
+        of(on_the_first, nothing),
+        "Only the first rank of the group gets the sum: what dist.reduce leaves on the others means nothing. Every "
+        "rank goes on with y.",
+        "dist.all_reduce in place of dist.reduce.",
     ),
     Mutant(
         "group forgotten",
