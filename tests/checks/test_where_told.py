@@ -1,18 +1,21 @@
 """A mistake is told where it is made: not as that of an answer that makes it everywhere, and at a place with a name."""
 
+import os
 from collections.abc import Callable
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from tplearn.checks import find_exercise, judge
-from tplearn.checks.ch06_backward.wires import joined, own, pair
+from tplearn.checks.ch06_backward.wires import joined, own, pair, summed
 from tplearn.simulated import Ledger, Ring
 
 COLUMN, RING, GATHER, HEADS, DECODE = map(
     find_exercise,
     ("column_parallel", "ring_all_reduce", "gather_from_group", "heads_of_rank", "decode_with_cache"),
 )
+LAYER, PROGRAM = map(find_exercise, ("ColumnLinear", "table_column"))
 Shards = list[Tensor]
 
 
@@ -61,6 +64,22 @@ def test_a_number_is_that_of_a_rank_or_of_a_step() -> None:
 
     assert "your result[1][1] for rank 1 is" in unnamed(HEADS, one_more)
     assert "rank 0's result of step 2 " in unnamed(DECODE, later_steps_doubled)
+
+
+def test_a_hook_on_a_layers_input_is_told() -> None:
+    class Hooked(LAYER.reference):
+        def forward(self, x: Tensor) -> Tensor:
+            x.register_hook(lambda grad: summed(grad, self.group))
+            return torch.nn.functional.linear(x, self.weight, self.bias)
+
+    assert "your layer put a hook on its input." in unnamed(LAYER, Hooked)
+
+
+def test_local_rank_is_told_and_not_waited_for() -> None:
+    def joins_as_local_rank(row: Tensor) -> None:
+        dist.init_process_group("gloo", rank=int(os.environ["LOCAL_RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+
+    assert "rank = 0 is this process's LOCAL_RANK, its number on its machine" in unnamed(PROGRAM, joins_as_local_rank)
 
 
 def test_parts_that_are_missing_are_told_first() -> None:

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from tplearn.checks.draw import drawn
-from tplearn.checks.observe import backpropagate, changed_inputs, hooked, plain
+from tplearn.checks.observe import backpropagate, changed_inputs, plain
+
+HOOK = (
+    "your layer put a hook on its input. That changes the gradient of all who use the tensor, as in y = layer(x) + x, "
+    "and fails where it needs none. What belongs to the layer alone is done in an autograd Function."
+)
 
 
 def layer_on_ranks(
@@ -30,7 +35,8 @@ def layer_on_ranks(
     given = [x.clone() for x in leaves]  # no leaves: a change in place then shows in the values, not as an error
     output = layer(*given)
     seen |= {"forward": plain(output)} | changed_inputs((plain(list(inputs)), {}), (plain(given), {}))
-    seen |= hooked(given)
+    if any(x._backward_hooks for x in given):
+        seen["hook"] = HOOK
     if not isinstance(output, Tensor) or not output.requires_grad:
         return seen | {"gradient": "nothing to back-propagate"}
     if output.shape != upstream.shape:  # other ranks may have the right shape, and wait for this one's backward pass

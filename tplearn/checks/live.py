@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tplearn.checks.observe import backpropagate, changed_inputs, hooked, plain
+from tplearn.checks.observe import backpropagate, changed_inputs, plain
 
 
 def with_upstream(fn: Callable[..., Any], upstream: Tensor, *args: Tensor | dict[str, Tensor]) -> dict[str, Any]:
@@ -30,7 +30,6 @@ class Live:
     def backward(self, result: Any, upstream: Tensor) -> dict[str, Any]:
         """What is seen of the result, and of the arguments after the backward pass."""
         seen = {"forward": plain(result)} | changed_inputs((plain(self.args), {}), (plain(self.given), {}))
-        seen |= hooked(self.given)
         if not isinstance(result, Tensor):
             return seen | {"gradient": "no gradient of what is no tensor"}
         if not result.requires_grad:

@@ -24,10 +24,6 @@ UNKNOWN = (
     "the gradient passed through a collective that autograd does not know, such as dist.all_reduce, as if nothing had "
     "been sent there. torch warns of it (pytorch/pytorch#121587). A collective with a gradient is an autograd Function."
 )
-HOOK = (
-    "your function put a hook on a tensor that it was given. That changes the gradient of all who use the tensor, as "
-    "in y = f(x) + x, and fails where it needs none. What belongs to f alone is done in an autograd Function."
-)
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,6 @@ def forward_and_gradient(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> d
     live_args, live_kwargs = with_gradients((args, kwargs), leaves)
     result = fn(*live_args, **live_kwargs)
     seen: dict[str, Any] = {"forward": plain(result)} | changed_inputs(before, plain((live_args, live_kwargs)))
-    seen |= hooked([live_args, live_kwargs])
     outputs = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
     if outputs:
         generator = torch.Generator().manual_seed(UPSTREAM_SEED)
@@ -122,11 +117,6 @@ def changed_inputs(before: tuple[Any, Any], after: tuple[Any, Any]) -> dict[str,
     ]
     changed += [name for name in before[1] if first_difference(before[1][name], after[1][name])]
     return {"inputs": changed} if changed else {}
-
-
-def hooked(given: Any) -> dict[str, str]:
-    """{"hook": a sentence} where the answer has put a hook on a tensor that it was given."""
-    return {"hook": HOOK} if any(tensor._backward_hooks for tensor in tensors_in(given)) else {}
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

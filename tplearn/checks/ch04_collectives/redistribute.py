@@ -35,8 +35,6 @@ PAIRS: tuple[tuple[State, State], ...] = (
     (Replicate(), Shard(-3)),
     (Replicate(), Partial()),
     (Shard(1), Shard(1)),
-    (Shard(1), Shard(-2)),
-    (Shard(-1), Shard(2)),
     (Partial(), Partial()),
     (Replicate(), Replicate()),
 )

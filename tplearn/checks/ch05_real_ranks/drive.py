@@ -21,6 +21,10 @@ from tplearn.checks.groups import Groups, own_group
 from tplearn.checks.observe import forward
 
 
+class SameRankTwice(ValueError):
+    """Two processes want to join as one rank: nobody will get in."""
+
+
 @dataclass(frozen=True)
 class InGroup:
     """An observer that calls fn(x, group), where group is this rank's own of `groups`."""
@@ -62,7 +66,7 @@ def _numbered_by_the_world() -> Iterator[None]:
         if event == "call" and frame.f_code is joining:
             rank, here, local = (str(x) for x in (frame.f_locals["rank"], os.environ["RANK"], os.environ["LOCAL_RANK"]))
             if rank == local != here:
-                raise ValueError(
+                raise SameRankTwice(
                     f"rank = {local} is this process's LOCAL_RANK, its number on its machine; its RANK, the number in "
                     f"the world, is {here}. Another process has RANK {local}, and the two would wait for ever"
                 )
@@ -92,7 +96,7 @@ def _outside() -> Iterator[dict[str, str]]:
     environment = dict(os.environ)
     _meet(store, f"before turn {turn}", p)
     dist.destroy_process_group()
-    on_a_machine = (p + 1) // 2
+    on_a_machine, gone = (p + 1) // 2, False
     try:
         yield {
             "RANK": str(rank),
@@ -105,13 +109,17 @@ def _outside() -> Iterator[dict[str, str]]:
             "TORCHELASTIC_RESTART_COUNT": "0",
             "TORCH_DIST_INIT_BARRIER": "1",
         }
+    except SameRankTwice:
+        gone = True  # the others wait for this rank, and not in the group of the run
+        raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
         os.environ.clear()
         os.environ.update(environment)
-        dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)
-        _meet(store, f"after turn {turn}", p)
+        if not gone:
+            dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)
+            _meet(store, f"after turn {turn}", p)
 
 
 def _meet(store: dist.Store, where: str, ranks: int) -> None:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tplearn.checks.groups import Groups, own_group
-from tplearn.checks.observe import backpropagate, changed_inputs, hooked, plain
+from tplearn.checks.observe import backpropagate, changed_inputs, plain
 from tplearn.ranks.job import PerRank
 
 OVERWRITTEN = (
@@ -47,9 +47,9 @@ class ForwardAndBack:
         given = [leaf.clone() for leaf in leaves]  # no leaves: a change in place then shows in the values
         output = fn(*given, *options, *more)
         seen: dict[str, Any] = {"forward": plain(output)}
-        seen |= changed_inputs((plain(list(inputs)), {}), (plain(given), {})) | hooked(given)
+        seen |= changed_inputs((plain(list(inputs)), {}), (plain(given), {}))
         if more:  # another layer, in another group, between forward and backward: what backward needs is this call's
-            fn(*[x.clone() for x in inputs], *options, own_group([[rank] for rank in range(dist.get_world_size())]))
+            fn(*[x.clone() for x in leaves], *options, own_group([[rank] for rank in range(dist.get_world_size())]))
         if not isinstance(output, Tensor) or not output.requires_grad:
             return seen | {"gradient": "nothing to back-propagate"}
         if output.shape != upstream.shape:  # other ranks may have the right shape, and wait for this one's way back
