@@ -15,6 +15,19 @@ line = "still in the group: {}\\n"  # in one piece: both ranks print
 atexit.register(lambda: sys.stdout.write(line.format(dist.is_initialized())))  # the first is the last
 run_ranks(dist.barrier, 2)
 """
+SUMS = """
+import sys, torch, torch.distributed as dist
+from tplearn import run_ranks
+def sums() -> list:
+    x = torch.ones(2)
+    dist.all_reduce(x)
+    early = "torch._dynamo" in sys.modules
+    y = torch.compile(lambda x: x * 2, backend="eager")(x)
+    dist.all_reduce(y)
+    return [early, y.tolist()]
+run = run_ranks(sums, 1)
+print(run.values, run.ledger.count())
+"""
 SCRIPT = Path(__file__).parents[2] / "chapters" / "05_ring.py"
 SUM = str([float(6 * 100 + 4 * n) for n in range(8)])  # four ranks bring n + 100 · rank
 
@@ -48,3 +61,13 @@ def test_the_group_is_left_before_the_interpreter_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), check=True)
     assert done.stdout.splitlines() == ["still in the group: False"] * 2
+
+
+@pytest.mark.slow
+def test_no_rank_waits_for_the_compiler_unless_it_is_used(tmp_path: Path) -> None:
+    script = tmp_path / "sums.py"
+    script.write_text(SUMS)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", str(script)]
+    done = subprocess.run(torchrun, capture_output=True, text=True, timeout=120, env=environment(), check=False)
+    assert done.returncode == 0 and done.stdout == "[[False, [2.0, 2.0]]] 2\n", done.stdout + done.stderr
+    assert "UserWarning" not in done.stderr

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tplearn.ranks.events import Block, Done, Enter, Event
 from tplearn.ranks.ledger import Row
-from tplearn.ranks.mode import Mode
+from tplearn.ranks.mode import mode_for
 from tplearn.ranks.ops import Call, tensors_in
 from tplearn.ranks.patches import watched_calls
 from tplearn.ranks.source import called_by_reader, reader_line
@@ -58,7 +58,7 @@ class Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Record all that happens inside, in threads that are started there too."""
-        with watched_calls(self), Mode(self):
+        with watched_calls(self), mode_for(self):
             _active.append(self)
             try:
                 yield
@@ -67,7 +67,7 @@ class Recorder:
 
     def mode(self) -> TorchDispatchMode:
         """What a thread must run under to be recorded; a mode holds for one thread."""
-        return Mode(self)
+        return mode_for(self)
 
     def unwaited(self) -> tuple[int, ...]:
         """Numbers of the collectives that the reader's own code issued, and for whose handle nobody has waited."""
