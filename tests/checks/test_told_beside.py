@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.checks.told import told
 from tplearn.checks import find_exercise, judge
 from tplearn.checks.clues import clues
 from tplearn.checks.leaf import Leaf
@@ -18,12 +19,6 @@ SPLIT, ROWS, RESHARD = map(find_exercise, ("split_columns", "split_rows", "resha
 ROW, SAMPLE, RING = map(find_exercise, ("row_parallel", "sample_word", "ring_all_reduce"))
 ROTARY, READ = map(find_exercise, ("to_hugging_face_rotary", "read_shard"))
 Shards = list[Tensor]
-
-
-def told(exercise: object, answer: Callable) -> str:
-    verdict = judge(exercise, answer)
-    assert not verdict.passed and verdict.misconception is None, str(verdict)
-    return " ".join(verdict.explanation.split())
 
 
 def down_twice(shape: ModelShape) -> int:

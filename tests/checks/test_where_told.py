@@ -1,12 +1,12 @@
 """A mistake is told where it is made: not as that of an answer that makes it everywhere, and at a place with a name."""
 
 import os
-from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tests.checks.told import told
 from tplearn.checks import find_exercise, judge
 from tplearn.checks.ch06_backward.wires import joined, own, pair, summed
 from tplearn.simulated import Ledger, Ring
@@ -19,18 +19,12 @@ LAYER, PROGRAM = map(find_exercise, ("ColumnLinear", "table_column"))
 Shards = list[Tensor]
 
 
-def unnamed(exercise: object, answer: Callable) -> str:
-    verdict = judge(exercise, answer)
-    assert not verdict.passed and verdict.misconception is None, str(verdict)
-    return " ".join(verdict.explanation.split())
-
-
 def test_who_sends_nothing_is_not_told_of_messages() -> None:
     def joined_by_hand(xs: Shards, weight_shards: Shards, bias_shards: Shards, ledger: Ledger) -> Shards:
         weight, bias = torch.cat(weight_shards), torch.cat(bias_shards)
         return [x @ weight.T + bias for x in xs]
 
-    said = unnamed(COLUMN, joined_by_hand)
+    said = told(COLUMN, joined_by_hand)
     assert "ran no collective, where 1 × all_gather" in said and "gathered the weights" not in said
 
 
@@ -41,7 +35,7 @@ def test_a_cost_that_is_right_elsewhere_is_told_by_its_case() -> None:
         divides = tensors[0].numel() % ring.world_size == 0
         return (RING.reference if divides else whole_tensors.answer)(tensors, ring)
 
-    assert "a remainder of" in unnamed(RING, chunks_where_they_divide)
+    assert "a remainder of" in told(RING, chunks_where_they_divide)
 
 
 def test_a_failure_that_comes_with_one_kind_of_case_is_not_that_of_all() -> None:
@@ -62,8 +56,8 @@ def test_a_number_is_that_of_a_rank_or_of_a_step() -> None:
         y, keys, values = DECODE.reference(x, qkv, o, cos, sin, k, v)
         return y * (1 + (k.shape[2] > 0)), keys, values
 
-    assert "your result[1][1] for rank 1 is" in unnamed(HEADS, one_more)
-    assert "rank 0's result of step 2 " in unnamed(DECODE, later_steps_doubled)
+    assert "your result[1][1] for rank 1 is" in told(HEADS, one_more)
+    assert "rank 0's result of step 2 " in told(DECODE, later_steps_doubled)
 
 
 def test_a_hook_on_a_layers_input_is_told() -> None:
@@ -72,18 +66,18 @@ def test_a_hook_on_a_layers_input_is_told() -> None:
             x.register_hook(lambda grad: summed(grad, self.group))
             return torch.nn.functional.linear(x, self.weight, self.bias)
 
-    assert "your layer put a hook on its input." in unnamed(LAYER, Hooked)
+    assert "your layer put a hook on its input." in told(LAYER, Hooked)
 
 
 def test_local_rank_is_told_and_not_waited_for() -> None:
     def joins_as_local_rank(row: Tensor) -> None:
         dist.init_process_group("gloo", rank=int(os.environ["LOCAL_RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
 
-    assert "rank = 0 is this process's LOCAL_RANK, its number on its machine" in unnamed(PROGRAM, joins_as_local_rank)
+    assert "rank = 0 is this process's LOCAL_RANK, its number on its machine" in told(PROGRAM, joins_as_local_rank)
 
 
 def test_parts_that_are_missing_are_told_first() -> None:
     def only_y(x: Tensor, qkv: Tensor, o: Tensor, cos: Tensor, sin: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return DECODE.reference(x, qkv, o, cos, sin, k, v)[0]
 
-    assert "your function returned one value, where three are due: y, keys and values." in unnamed(DECODE, only_y)
+    assert "your function returned one value, where three are due: y, keys and values." in told(DECODE, only_y)

@@ -44,6 +44,16 @@ def sums_by_rank(command: list[str]) -> dict[int, str]:
     return {int(rank): values for rank, values in re.findall(r"rank (\d) of 4: (\[[^\]]*\])", done.stdout)}
 
 
+def printed(program: str, ranks: int, folder: Path) -> str:
+    """What so many ranks of a program print under torchrun."""
+    script = folder / "program.py"
+    script.write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_started_by_python() -> None:
     assert sums_by_rank([sys.executable, str(SCRIPT)]) == dict.fromkeys(range(4), SUM)
 
@@ -56,17 +66,9 @@ def test_torchrun_gives_the_same_values() -> None:
 
 @pytest.mark.slow
 def test_the_group_is_left_before_the_interpreter_ends(tmp_path: Path) -> None:
-    script = tmp_path / "leaves.py"
-    script.write_text(LEAVES)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), check=True)
-    assert done.stdout.splitlines() == ["still in the group: False"] * 2
+    assert printed(LEAVES, 2, tmp_path).splitlines() == ["still in the group: False"] * 2
 
 
 @pytest.mark.slow
 def test_no_rank_waits_for_the_compiler_unless_it_is_used(tmp_path: Path) -> None:
-    script = tmp_path / "sums.py"
-    script.write_text(SUMS)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", str(script)]
-    done = subprocess.run(torchrun, capture_output=True, text=True, timeout=120, env=environment(), check=False)
-    assert done.returncode == 0 and done.stdout == "[[False, [2.0, 2.0]]] 2\n", done.stdout + done.stderr
+    assert printed(SUMS, 1, tmp_path) == "[[False, [2.0, 2.0]]] 2\n"

@@ -108,14 +108,14 @@ def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
     Nothing is said of a ledger that keeps its bounds by other collectives than are due, where values are wrong.
     """
     aspects: dict[str, bool] = {}
-    cheap = False
+    other_ops = False
     for mine, due, found in zip(got, want, wrong, strict=True):
         names = ["refusal"] if "error" in due else [*due, *(key for key in mine if key != "error")]
         for aspect in dict.fromkeys(names):
             missing = "error" in mine and "error" not in due
             aspects[aspect] = aspects.get(aspect, True) and aspect not in found and not missing
-        cheap |= bool(found) and ops_by_rank(mine.get("ledger", [])) != ops_by_rank(due.get("ledger", []))
-    if cheap and aspects.get("ledger"):
+        other_ops |= bool(found) and ops_by_rank(mine.get("ledger", [])) != ops_by_rank(due.get("ledger", []))
+    if other_ops and aspects.get("ledger"):
         del aspects["ledger"]
     return dict(sorted(aspects.items(), key=lambda item: item[0] in ("inputs", "handles", "refusal")))
 

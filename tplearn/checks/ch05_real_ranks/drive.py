@@ -59,7 +59,7 @@ def as_torchrun_does(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _numbered_by_the_world() -> Iterator[None]:
-    """A rank that joins as its LOCAL_RANK is told so: two would have one number, and all would wait for ever."""
+    """A rank that joins as its LOCAL_RANK is told so: two would have one number, and all would wait."""
     joining = inspect.unwrap(dist.init_process_group).__code__
 
     def look(frame: FrameType, event: str, argument: object) -> None:
@@ -68,7 +68,7 @@ def _numbered_by_the_world() -> Iterator[None]:
             if rank == local != here:
                 raise SameRankTwice(
                     f"rank = {local} is this process's LOCAL_RANK, its number on its machine; its RANK, the number in "
-                    f"the world, is {here}. Another process has RANK {local}, and the two would wait for ever"
+                    f"the world, is {here}. Another process has RANK {local}: two of them make no group"
                 )
 
     before = sys.getprofile()
