@@ -23,12 +23,13 @@ def test_tiles_say_who_computes_what_and_what_ends_it(cut: str, shapes: str, end
     assert shapes in words and ending in words
 
 
-def test_a_cut_that_leaves_a_remainder_is_refused_in_words_and_the_picture_stays() -> None:
+def test_a_cut_that_leaves_a_remainder_is_refused_in_words_and_no_other_cut_is_shown() -> None:
     widget = tiles.show()
-    before = widget.image.value
     widget.children[0].children[1].value = 3  # tp
     assert "columns of A = 8 cannot be split over tp = 3 ranks; sizes that work: 1, 2, 4, 8" in widget.words.value
-    assert widget.image.value == before
+    assert widget.image.layout.visibility == "hidden", "two ranks under a slider that says three"
+    widget.children[0].children[1].value = 4
+    assert widget.image.layout.visibility == "visible"
 
 
 @pytest.mark.parametrize(("asks", "tells"), [(draw_where_to_cut, draw_two_cuts), (draw_where_to_talk, draw_data_flow)])

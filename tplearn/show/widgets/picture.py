@@ -17,14 +17,17 @@ class Picture(ipywidgets.VBox):
     """A row of controls, an image, and the image's meaning in words (for screen readers, and for everybody else).
 
     draw: see `Draw`. controls: name → ipywidgets control, handed to `draw` by name. One Figure is kept and reused, so
-    a redraw takes tens of milliseconds. A ValueError from `draw` is shown as the sentence, and the picture stays.
+    a redraw takes tens of milliseconds. A ValueError from `draw` is the sentence, right under the controls: the picture,
+    which shows other values than they do, is then hidden, and its place stays.
     """
 
     def __init__(self, draw: Draw, controls: dict[str, ipywidgets.Widget], dpi: int = 80) -> None:
         self._draw, self._controls, self._dpi = draw, controls, dpi
         self._figure = Figure(facecolor="white")
         self._drawn: dict[str, tuple[str, bytes | None]] = {}  # going back to a setting costs nothing
-        self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", height="auto"))
+        self.image = ipywidgets.Image(
+            format="png", layout=ipywidgets.Layout(max_width="100%", height="auto", order="2")
+        )
         self.words = ipywidgets.HTML()
         bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1em"))
         super().__init__([bar, self.image, self.words])
@@ -49,8 +52,11 @@ class Picture(ipywidgets.VBox):
                 self._drawn.pop(next(iter(self._drawn)))
             self._drawn[key] = sentence, picture
         sentence, picture = self._drawn[key]
-        if picture is not None:
+        refused = picture is None
+        if not refused:
             self.image.value = picture
+        self.image.layout.visibility = "hidden" if refused else "visible"
+        self.words.layout.order = "1" if refused else "3"  # the controls have 0, the picture 2
         self.words.value = f'<p role="status" style="line-height: 1.4">{html.escape(sentence)}</p>'
 
 
