@@ -17,8 +17,8 @@ class Picture(ipywidgets.VBox):
     """A row of controls, an image, and the image's meaning in words (for screen readers, and for everybody else).
 
     draw: see `Draw`. controls: name → ipywidgets control, handed to `draw` by name. One Figure is kept and reused, so
-    a redraw takes tens of milliseconds. A ValueError from `draw` is the sentence, right under the controls: the picture,
-    which shows other values than they do, is then hidden, and its place stays.
+    a redraw takes tens of milliseconds. A ValueError from `draw` is the sentence, right under the controls. The picture
+    shows other values than they do, so it is hidden then, and its place stays.
     """
 
     def __init__(self, draw: Draw, controls: dict[str, ipywidgets.Widget], dpi: int = 80) -> None:
