@@ -65,19 +65,17 @@ def _require_even(model: nn.Module, cut: dict[str, Cut], ranks: int) -> None:
             kind = type(module).__name__
             raise ValueError(f"{name} is a {kind}, which {type(style).__name__} cannot cut; nn.Linear works")
         placements = style.output_layouts if column else style.input_layouts
-        local = (
-            style.use_local_output or not column
-        )  # a shard whose whole size nobody knows but by counting on p equals
-        if isinstance(module, nn.Linear) and local and placements in ((Shard(-1),), (Shard(2),)):
+        plain = style.use_local_output or not column  # to DTensor a plain shard is one of p equal ones
+        if isinstance(module, nn.Linear) and plain and placements in ((Shard(-1),), (Shard(2),)):
             size = module.out_features if column else module.in_features
             head_dim = getattr(model.get_submodule(name.rpartition(".")[0]), "head_dim", None)
-            counts[name] = (size // head_dim, f"heads of {head_dim}") if head_dim else (size, "columns")
-    works = divisors(math.gcd(*(count for count, _ in counts.values()))) if counts else []
-    for name, (count, noun) in counts.items():
+            counts[f"heads of {name}" if head_dim else f"columns of {name}"] = size // (head_dim or 1)
+    works = divisors(math.gcd(*counts.values())) if counts else []
+    for name, count in counts.items():
         if count % ranks:
             raise ValueError(
-                f"{name} has {count} {noun}, which cannot be split over tp = {ranks} ranks; sizes that work for this "
-                f"plan: {', '.join(map(str, works))}"
+                f"{name} = {count} cannot be split over tp = {ranks} ranks; sizes that work for this plan: "
+                f"{', '.join(map(str, works))}"
             )
 
 
@@ -102,11 +100,16 @@ def _ties(model: nn.Module) -> list[list[str]]:
 def _tie(model: nn.Module, first: str, others: list[str]) -> None:
     """`parallelize_module` makes a new parameter for each name; make them one again. ValueError where cut unlike."""
     for name in others:
-        kept, own = (getattr(model.get_parameter(each), "placements", "whole") for each in (first, name))
+        kept, own = (_cut_of(model.get_parameter(each)) for each in (first, name))
         if kept != own:
             raise ValueError(
-                f"{first} and {name} are one parameter, but after this plan one would be {kept} and the other {own}; "
-                "styles that cut both along the same dim work"
+                f"{first} and {name} are one parameter, and this plan makes two of it, {kept} and {own}; styles that "
+                "cut both along the same dim work"
             )
         layer, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(layer), attribute, model.get_parameter(first))
+
+
+def _cut_of(parameter: nn.Parameter) -> str:
+    """Its placements, such as S(0)."""
+    return ", ".join(map(str, getattr(parameter, "placements", ["whole"])))
