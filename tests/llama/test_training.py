@@ -12,7 +12,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from tplearn import run_ranks
 from tplearn.llama import Llama, LlamaConfig
-from tplearn.llama.train import Recipe, bits_per_byte, make_optimizer, train, train_step
+from tplearn.llama.evaluate import bits_per_byte
+from tplearn.llama.recipe import Recipe
+from tplearn.llama.train import Trainer
 from tplearn.parallel import clip_gradients, partitions, sync_gradients
 
 TOLERANCE = 1e-9  # relative, in float64
@@ -88,8 +90,8 @@ def gradients_only(config: LlamaConfig, ids: Tensor, targets: Tensor) -> None:
 def steps(config: LlamaConfig, windows: Tensor, clip: float) -> tuple[list[float], dict[str, Tensor]]:
     torch.manual_seed(3)
     model = Llama(config).double()
-    optimizer = make_optimizer(model, Recipe())
-    losses = [train_step(model, optimizer, window, clip).item() for window in windows]
+    trainer = Trainer(model, Recipe(clip=clip))
+    losses = [trainer.step(window)[0].item() for window in windows]
     return losses, {name: partition.full_tensor(parameter.detach()) for name, parameter, partition in partitions(model)}
 
 
@@ -125,7 +127,8 @@ def learn(stream: Tensor, config: LlamaConfig) -> tuple[list[float], float]:
     torch.manual_seed(0)
     model = Llama(config)
     losses: list[float] = []
-    train(model, stream, Recipe(steps=120, batch=4, length=16, warmup=5), lambda _, loss: losses.append(loss))
+    trainer = Trainer(model, Recipe(steps=120, batch=4, length=16, warmup=5))
+    trainer.run(stream, lambda loss, _: losses.append(loss))
     return losses, bits_per_byte(model, [stream[:200]], 200, 16)
 
 
@@ -144,13 +147,6 @@ def test_bits_per_byte_counts_each_token_once() -> None:
     for tokens in (2, 15, 16, 17, 33, 100):
         bits = bits_per_byte(model, [torch.zeros(tokens, dtype=torch.long)], 1, 16)
         assert bits == pytest.approx((tokens - 1) * torch.tensor(131.0).log2().item(), rel=1e-5), tokens
-
-
-def test_recipes_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="steps = 0; numbers from 1 work"):
-        Recipe(steps=0)
-    with pytest.raises(ValueError, match="a text of 10 tokens is too short; more than length = 16 work"):
-        train(Llama(EIGHT), torch.zeros(10, dtype=torch.long), Recipe(length=16), print)
 
 
 def uneven(config: LlamaConfig) -> str:

@@ -17,6 +17,7 @@ from tplearn.llama.tensors import HEAD, sources
 from tplearn.parallel import (
     KVCache,
     ParallelAttention,
+    ParallelDropout,
     ParallelLMHead,
     ParallelMLP,
     ParallelRMSNorm,
@@ -40,7 +41,15 @@ class Block(nn.Module):
     reduce-scatters each way.
     """
 
-    def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
+    def __init__(
+        self,
+        config: LlamaConfig,
+        group: Group = None,
+        *,
+        sequence_parallel: bool = False,
+        dropout: float = 0.0,
+        data_group: Group = None,
+    ) -> None:
         super().__init__()
         c, cut = config, {"group": group, "sequence_parallel": sequence_parallel}
         self.input_layernorm = ParallelRMSNorm(c.hidden_size, c.rms_norm_eps, **cut)
@@ -49,27 +58,38 @@ class Block(nn.Module):
         )
         self.post_attention_layernorm = ParallelRMSNorm(c.hidden_size, c.rms_norm_eps, **cut)
         self.mlp = ParallelMLP(c.hidden_size, c.intermediate_size, **cut)
+        self.dropout = ParallelDropout(dropout, 1 if sequence_parallel else None, group, data_group)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
         """x: [batch, seq, hidden]; cos, sin: [seq, head_dim] → as x."""
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin, cache))
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 
 class Llama(nn.Module):
     """A Llama or Qwen2 for causal language modelling; with sequence_parallel for training, where seq divides by p.
 
-    All ranks of the group must have the same seed: the sharded model is the dense one cut up, bit for bit.
+    All ranks of the group must have the same seed: the sharded model is the dense one cut up, bit for bit. dropout: for
+    training, of what attention and MLP add to the residual; data_group: see `ParallelDropout`.
     Raises ValueError on every rank where a size does not divide by the ranks.
     """
 
-    def __init__(self, config: LlamaConfig, group: Group = None, *, sequence_parallel: bool = False) -> None:
+    def __init__(
+        self,
+        config: LlamaConfig,
+        group: Group = None,
+        *,
+        sequence_parallel: bool = False,
+        dropout: float = 0.0,
+        data_group: Group = None,
+    ) -> None:
         super().__init__()
         self.config, self.place, self.sequence_parallel = config, Place.of(group), sequence_parallel
         self.generation_config = GenerationConfig.of(config)
         cut = {"group": self.place, "sequence_parallel": sequence_parallel}
         self.embed_tokens = VocabParallelEmbedding(config.vocab_size, config.hidden_size, **cut)
-        self.layers = nn.ModuleList([Block(config, **cut) for _ in range(config.num_hidden_layers)])
+        drop = {"dropout": dropout, "data_group": data_group}
+        self.layers = nn.ModuleList([Block(config, **cut, **drop) for _ in range(config.num_hidden_layers)])
         self.norm = ParallelRMSNorm(config.hidden_size, config.rms_norm_eps, **cut)
         self.frequencies = rope.frequencies(config)  # no buffer: they stay float32 in a model of any dtype
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, **cut)
@@ -164,4 +184,5 @@ class Llama(nn.Module):
 
     def save_pretrained(self, folder: str | Path, max_file_bytes: int = 5 << 30) -> None:
         """Write a Hugging Face folder. Every rank must call it; the first rank of the group writes."""
-        saving.save(self, self.config, self.generation_config, self.place, Path(folder), max_file_bytes)
+        writes = self.place.rank == 0
+        saving.save(self, self.config, self.generation_config, Path(folder), max_file_bytes, writes=writes)

@@ -1,59 +1,107 @@
-"""Trains a Llama on text, cut over tensor-parallel ranks: one gradient, one norm, one loss, as the dense model has."""
+"""Trains a Llama on text, on a mesh of data parallel × tensor parallel: one curve, whatever the mesh."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
+from tplearn.llama.config import LlamaConfig
+from tplearn.llama.data_parallel import engine_of, place_in
 from tplearn.llama.model import Llama
-from tplearn.parallel import clip_gradients, sync_gradients
+from tplearn.llama.recipe import Recipe
+from tplearn.llama.windows import batches
+from tplearn.parallel import ParallelDropout, clip_gradients, sync_gradients
+from tplearn.parallel.collectives import plain_all_reduce
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. Defaults: those of the checkpoint `tiny-llama` in this repository."""
+class Trainer:
+    """A run: a model cut over the mesh's "tp", replicas of it over "dp", and AdamW for this rank's own numbers.
 
-    steps: int = 2400
-    batch: int = 16
-    length: int = 256
-    peak_rate: float = 3e-3
-    warmup: int = 100
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    seed: int = 0
+    model: `Llama(config, mesh.get_group("tp"))`, drawn from the same seed on all ranks; without a mesh one replica.
+    data_parallel: "hand", "ddp" or "fsdp" (`data_parallel.py`). `done` counts the steps.
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}; numbers from 1 work")
-
-    def rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to a tenth of the peak (GPT-3's shape)."""
-        if step < self.warmup:
-            return self.peak_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.peak_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
-
-
-def train(model: Llama, stream: Tensor, recipe: Recipe, report: Callable[[int, float], None]) -> None:
-    """Steps of AdamW on random windows of `stream`, `report(step, loss)` after each.
-
-    stream: [tokens], the same on every rank, on the model's device.
-    All ranks draw the same windows. AdamW looks at each number by itself, so each rank updates its own part.
+    Raises ValueError for a mesh of other names, another engine, and a batch that does not divide.
     """
-    if len(stream) <= recipe.length:
-        raise ValueError(f"a text of {len(stream)} tokens is too short; more than length = {recipe.length} work")
-    generator = torch.Generator().manual_seed(recipe.seed)
-    optimizer = make_optimizer(model, recipe)
-    for step in range(recipe.steps):
-        starts = torch.randint(len(stream) - recipe.length, (recipe.batch, 1), generator=generator)
-        windows = stream[starts + torch.arange(recipe.length + 1)]  # [batch, length + 1]
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
-        loss = train_step(model, optimizer, windows, recipe.clip)
-        report(step, loss.item())
+
+    def __init__(
+        self, model: Llama, recipe: Recipe, mesh: DeviceMesh | None = None, data_parallel: str = "hand"
+    ) -> None:
+        self.model, self.recipe, self.mesh, self.done = model, recipe, mesh, 0
+        self.dp = place_in(mesh, "dp")
+        recipe.share(self.dp.world_size)
+        self.engine = engine_of(data_parallel, model, mesh)
+        self.optimizer = make_optimizer(model, recipe)
+
+    @staticmethod
+    def fresh(
+        config: LlamaConfig,
+        recipe: Recipe,
+        mesh: DeviceMesh | None = None,
+        *,
+        data_parallel: str = "hand",
+        sequence_parallel: bool = False,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> "Trainer":
+        """A model drawn from the recipe's seed, and its trainer."""
+        torch.manual_seed(recipe.seed)
+        tp, dp = place_in(mesh, "tp"), place_in(mesh, "dp")
+        drop = {"dropout": recipe.dropout, "data_group": dp}
+        model = Llama(config, tp, sequence_parallel=sequence_parallel, **drop).to(device, dtype)
+        return Trainer(model, recipe, mesh, data_parallel)
+
+    def run(self, stream: Tensor, report: Callable[[float, float], None]) -> None:
+        """All steps that are left, on windows of `stream` [tokens], the same on every rank; `report(loss, norm)` each.
+
+        Raises ValueError where the text has less than one batch of windows.
+        """
+        device = next(self.model.parameters()).device
+        shares = batches(stream, self.recipe, self.dp, self.done)
+        while self.done < self.recipe.steps:
+            loss, norm = self.step(next(shares).to(device))
+            report(loss.item(), norm.item())
+
+    def step(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """One step on this replica's windows [batch/dp, length + 1], where every token predicts the next.
+
+        Returns the loss before it, and the gradient's norm before clipping: those of all replicas, on every rank.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(self.done)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._own_numbers():
+            loss = self._gradients(windows)
+        norm = clip_gradients(self.model, self.recipe.clip)  # of the mean, over the shards: each number once
+        self.optimizer.step()
+        self.done += 1
+        return plain_all_reduce(loss, self.dp) / self.dp.world_size, norm
+
+    @contextlib.contextmanager
+    def _own_numbers(self) -> Iterator[None]:
+        """Dropout's random numbers follow from the seed and the step alone, so that a resumed run draws the same."""
+        if not any(layer.p > 0 for layer in self.model.modules() if isinstance(layer, ParallelDropout)):
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed((self.recipe.seed * 1_000_003 + self.done) % 2**63)
+            yield
+
+    def _gradients(self, windows: Tensor) -> Tensor:
+        """Backward passes, then the sums and the mean that are due; returns this replica's loss."""
+        *firsts, last = parts = windows.chunk(self.recipe.accumulate)
+        with self.engine.accumulating():
+            losses = [self._backward(part, len(parts)) for part in firsts]
+        losses.append(self._backward(last, len(parts)))
+        sync_gradients(self.model)
+        self.engine.mean_gradients()
+        return torch.stack(losses).sum()
+
+    def _backward(self, windows: Tensor, parts: int) -> Tensor:
+        loss = self.engine.loss(windows[:, :-1], windows[:, 1:]) / parts
+        loss.backward()
+        return loss.detach()
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -62,37 +110,3 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     others = [parameter for parameter in model.parameters() if parameter.ndim == 1]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=(0.9, 0.95))
-
-
-def train_step(model: Llama, optimizer: torch.optim.Optimizer, windows: Tensor, clip: float) -> Tensor:
-    """One step on windows [batch, length + 1]: every token predicts the next. Returns the loss before the step."""
-    optimizer.zero_grad(set_to_none=True)
-    loss = model.loss(windows[:, :-1], windows[:, 1:])
-    loss.backward()
-    sync_gradients(model)
-    clip_gradients(model, clip)
-    optimizer.step()
-    return loss.detach()
-
-
-@torch.inference_mode()
-def bits_per_byte(model: Llama, streams: list[Tensor], bytes_of_text: int, length: int) -> float:
-    """The bits that the model needs for each byte of texts, each given as tokens behind END.
-
-    Windows of `length` tokens overlap by half, so that (but at the start) each token is predicted from at least half
-    a window before it.
-    """
-    nats = 0.0
-    for stream in streams:
-        known = 1  # END is given
-        for start in range(0, max(1, len(stream) - 1), length // 2):
-            window = stream[start : start + length + 1]
-            targets = window[1:].clone()
-            targets[: known - start - 1] = -100
-            known = start + len(window)
-            if (targets != -100).any():
-                counted = (targets != -100).sum().item()
-                nats += model.loss(window[None, :-1], targets[None]).item() * counted
-            if known >= len(stream):
-                break
-    return nats / math.log(2) / bytes_of_text

@@ -13,6 +13,11 @@ def is_dtensor(x: Tensor) -> bool:
     return hasattr(x, "device_mesh")
 
 
+def whole(x: Tensor) -> Tensor:
+    """All rows of a parameter or what has its shape, gathered where FSDP has cut it. Every rank must call it."""
+    return x.detach().full_tensor() if is_dtensor(x) else x.detach()
+
+
 def rows_here(x: Tensor) -> tuple[Tensor, int, tuple[Place, ...]]:
     """(rows, first, places): this rank's rows of a parameter or a gradient, where they begin, and over whom it is cut.
 

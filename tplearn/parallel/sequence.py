@@ -44,22 +44,26 @@ class ParallelRMSNorm(nn.Module):
 
 
 class ParallelDropout(nn.Module):
-    """Dropout with the dense model's own mask: all of it where x is whole, this rank's shard where `dim` is cut.
+    """Dropout with the dense model's own mask: all of it where x is whole, this rank's part where x is cut.
 
     All ranks must have the same seed, and draw the same whole mask. So masks are equal where x is replicated,
     different where it is cut, and the sharded model drops exactly what the dense one does. The price is p times the
     random numbers; Megatron-LM keeps a second generator instead (`model_parallel_rng`), and gives up the equality.
 
+    dim: the dimension of x that is cut over `group`, in equal shards. data_group: the data-parallel ranks, where dim 0
+    of x is this rank's hand of the batch: rows r, r + dp, r + 2 dp, …, as DistributedSampler deals them.
+
     Raises ValueError for a p that is no share below 1, a dim that x does not have, and an x without fractions.
     """
 
-    def __init__(self, p: float = 0.5, dim: int | None = None, group: Group = None) -> None:
+    def __init__(self, p: float = 0.5, dim: int | None = None, group: Group = None, data_group: Group = None) -> None:
         super().__init__()
         if not (is_number(p) and 0 <= p < 1):
             raise ValueError(f"p = {shown(p)} is no share that can be dropped; values from 0 up to, but not, 1 work")
         if dim is not None:
             require_whole("dim", dim, "None works for an x that is not cut, and the number of a dimension of x")
         self.p, self.dim, self.place = p, dim, Place.of(group)
+        self.dealt = Place() if data_group is None else Place.of(data_group)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: any shape → the same shape, with about a share p of it zero and the rest divided by 1 − p."""
@@ -67,9 +71,14 @@ class ParallelDropout(nn.Module):
         dim = None if self.dim is None else require_dim(self.dim, x.ndim)
         if not self.training or self.p == 0:
             return x
-        if dim is None:
-            return x * (torch.rand(x.shape, device=x.device) >= self.p) / (1 - self.p)
         shape = list(x.shape)
-        shape[dim] *= self.place.world_size
-        kept = own_shard(torch.rand(shape, device=x.device) >= self.p, dim, self.place)
+        if dim is not None:
+            shape[dim] *= self.place.world_size
+        if self.dealt.world_size > 1:
+            shape[0] *= self.dealt.world_size
+        kept = torch.rand(shape, device=x.device) >= self.p
+        if self.dealt.world_size > 1:
+            kept = kept[self.dealt.rank :: self.dealt.world_size]
+        if dim is not None:
+            kept = own_shard(kept, dim, self.place)
         return x * kept / (1 - self.p)

@@ -1,0 +1,31 @@
+"""The `tplearn` command itself, and what all its subcommands share: complaints of one line, and ranks made ready."""
+
+import contextlib
+from collections.abc import Iterator
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tensor parallelism, from two matmuls to a Llama.")
+
+
+def prepare_ranks() -> None:
+    """Start the server of the ranks before torch is imported here: each takes seconds to load it, side by side."""
+    from tplearn.forkserver import warm_up
+
+    with complaints():
+        warm_up(["tplearn.llama"])
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[None]:
+    """A wrong value, a file that cannot be read or written, or a fault on a rank, is one message and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        raise typer.Exit(_complain(error)) from error
+
+
+def _complain(error: Exception) -> int:
+    """Prints one line about what went wrong and returns the exit code for it."""
+    typer.echo(f"tplearn: {error}", err=True)
+    return 2
