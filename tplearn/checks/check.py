@@ -76,7 +76,7 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     if not any(wrong) and not alone:
         return Verdict(exercise, "passed", aspects, sizes, seed=seed)
     if alone:
-        aspects, sizes = aspects | {"ledger": False}, {tp: tp == 1 for tp in sizes}
+        aspects, sizes = aspects | {"ledger": False}, {case.size: case.tp == 1 for case in _by_ranks(cases)}
     status = "error" if any("error" in found for found in wrong) else "wrong"
     mutant = find_misconception(exercise, cases, got, want)
     if mutant:
@@ -120,9 +120,14 @@ def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
     return dict(sorted(aspects.items(), key=lambda item: item[0] in ("inputs", "handles", "refusal")))
 
 
-def _sizes(cases: list[Case], wrong: list[list[str]]) -> dict[int, bool]:
-    """Right or not, by tp."""
+def _sizes(cases: list[Case], wrong: list[list[str]]) -> dict[int | str, bool]:
+    """Right or not, by the number of ranks or by mesh."""
     return {
-        tp: not any(found for case, found in zip(cases, wrong, strict=True) if case.tp == tp)
-        for tp in sorted({case.tp for case in cases})
+        size: not any(found for case, found in zip(cases, wrong, strict=True) if case.size == size)
+        for size in dict.fromkeys(case.size for case in _by_ranks(cases))
     }
+
+
+def _by_ranks(cases: list[Case]) -> list[Case]:
+    """Few ranks first."""
+    return sorted(cases, key=lambda case: case.tp)

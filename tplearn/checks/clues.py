@@ -7,7 +7,7 @@ import torch
 
 from tplearn.checks.factors import difference, ratio, shifted_by
 from tplearn.checks.formula import formula
-from tplearn.checks.leaf import Leaf, kind_of, wrong_pairs
+from tplearn.checks.leaf import Leaf, kind_of, telling_sizes, wrong_pairs
 from tplearn.checks.mixture import mixture
 from tplearn.checks.other_ranks import copies, dealt_otherwise, partial
 from tplearn.checks.relations import ELSEWHERE, ORDER, digits_shared, place_of_right, rearranged
@@ -48,7 +48,7 @@ def _whole(leaves: list[Leaf]) -> str | None:
 
 def _order(leaves: list[Leaf]) -> str | None:
     """The right numbers in other places: in one order everywhere, or slice by slice."""
-    told = [(tp, rearranged(got, want)) for tp, got, want in wrong_pairs(leaves)]
+    told = [(leaf.ranks, rearranged(got, want)) for leaf, got, want in wrong_pairs(leaves)]
     found = {sentence for _, sentence in told}
     alike = found.pop() if len(found) == 1 else None if None in found else ELSEWHERE
     if alike not in (None, ELSEWHERE):
@@ -56,7 +56,7 @@ def _order(leaves: list[Leaf]) -> str | None:
     sliced = slices(leaves)
     along = {(sentence or "").partition(":")[0] for _, sentence in told}
     if not sliced and len(along) == 1 and ORDER in next(iter(along)):  # one dim, in orders that go with the sizes
-        return f"On tp = {told[0][0]}: {told[0][1]}"
+        return f"On {told[0][0]}: {told[0][1]}"
     return sliced or alike
 
 
@@ -80,7 +80,7 @@ def _where(leaves: list[Leaf]) -> str | None:
             return "Wrong on rank 0 only."
         if all(leaf.wrong == [len(leaf.want) - 1] for leaf in leaves):
             return "Wrong on the last rank only."
-    places = {(tp, place_of_right(got, want)) for tp, got, want in wrong_pairs(leaves)}
+    places = [(leaf, place_of_right(got, want)) for leaf, got, want in wrong_pairs(leaves)]
     found = {place for _, place in places}
     if None in found or len({(side, dim) for side, _, _, dim in found}) > 1:
         return None
@@ -89,9 +89,10 @@ def _where(leaves: list[Leaf]) -> str | None:
     return f"The {side} {shown} along dim {dim} are right, the others wrong." if shown else None
 
 
-def _share(places: set) -> str:
-    if all(count * tp == size for tp, (_, count, size, _) in places):
-        return "size / tp"
+def _share(places: list) -> str:
+    for name in telling_sizes([leaf for leaf, _ in places]):
+        if all(count * leaf.sizes[name] == size for leaf, (_, count, size, _) in places):
+            return f"size / {name}"
     return "half" if all(2 * count == size for _, (_, count, size, _) in places) else ""
 
 

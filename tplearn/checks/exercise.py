@@ -19,6 +19,7 @@ class Case:
     `args` may hold tensors, numbers, strings and nested lists of them (list index = rank). With `Exercise.ranks` they
     may hold `per_rank([...])`. label: what sets this case apart where its tp does not, such as `kind = "each"`.
     shift: whether what arrives over the wire is changed; `judge` sets it, see tplearn.checks.probe.
+    mesh: (dp, tp) where the ranks are a mesh of dp rows of tp ranks; `tp` above is then the number of all of them.
     """
 
     tp: int
@@ -26,10 +27,17 @@ class Case:
     kwargs: dict[str, Any] = field(default_factory=dict)
     label: str = ""
     shift: bool = False
+    mesh: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int | str:
+        """The number of ranks, or "2×4" for a mesh."""
+        return self.tp if self.mesh is None else "×".join(map(str, self.mesh))
 
     def __str__(self) -> str:
-        """`tp = 2 (kind = "each")`."""
-        return f"tp = {self.tp}" + (f" ({self.label})" if self.label else "")
+        """`tp = 2 (kind = "each")`, `a 2×4 mesh`."""
+        ranks = f"a {self.size} mesh" if self.mesh else f"tp = {self.tp}"
+        return ranks + (f" ({self.label})" if self.label else "")
 
     @property
     def where(self) -> str:

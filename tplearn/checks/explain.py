@@ -113,7 +113,7 @@ def leaves_of(
         if all(one is not None and other is not None for one, other in tensors):
             ones, others = (list(side) for side in zip(*tensors, strict=True))
             given = arguments_of(exercise, case)
-            found.append(Leaf(case.tp, ones, others, tensors_in(given, case.tp), numbers_in(given)))
+            found.append(Leaf(case.tp, ones, others, tensors_in(given, case.tp), numbers_in(given), case.mesh))
     return found
 
 

@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator
 from itertools import combinations
 
-from tplearn.checks.leaf import Leaf, wrong_pairs
+from tplearn.checks.leaf import Leaf, telling_sizes, wrong_pairs
 
 FACTORS_SHOWN = 5  # of a difference
 COEFFICIENTS = {1.0: "", 2.0: "2 · ", 3.0: "3 · ", 4.0: "4 · ", 0.5: "½ · "}
 OF_TP = (
-    ("", lambda tp: 1.0),
     (" / tp", lambda tp: 1 / tp),
     (" · tp", lambda tp: float(tp)),
     (" · (tp − 1)", lambda tp: tp - 1.0),
@@ -27,21 +26,21 @@ def formula(leaves: list[Leaf]) -> str | None:
     pairs = [(got.item(), want.item()) for _, got, want in wrong_pairs(leaves) if not (got.ndim or want.ndim)]
     if len(pairs) != len(leaves) or not all(math.isfinite(got) and want for got, want in pairs):
         return None
-    tps = tuple(float(leaf.tp) for leaf in leaves)
-    columns = _columns(leaves, tps)
-    times = _same(_quotients(columns), tps, [got / want for got, want in pairs])
+    sizes = {name: tuple(float(leaf.sizes[name]) for leaf in leaves) for name in telling_sizes(leaves)}
+    columns = _columns(leaves, sizes)
+    times = _same(_quotients(columns), sizes, [got / want for got, want in pairs])
     if times:
         return f"Yours is {times} times the right one."
     difference = [got - want for got, want in pairs]
     if math.prod({abs(d) for d in difference}) < CHANCE or len({d > 0 for d in difference}) > 1:
         return None
-    by = _same(_products(columns), tps, [abs(d) for d in difference])
+    by = _same(_products(columns), sizes, [abs(d) for d in difference])
     return by and f"Where yours is wrong, it is too {'large' if difference[0] > 0 else 'small'} by {by}."
 
 
-def _columns(leaves: list[Leaf], tps: tuple[float, ...]) -> Columns:
+def _columns(leaves: list[Leaf], sizes: Columns) -> Columns:
     """What all cases have, without tp itself, ones, and a second name for the same."""
-    seen, columns = {tps}, Columns()
+    seen, columns = set(sizes.values()), Columns()
     for name in leaves[0].numbers:
         values = tuple(float(leaf.numbers.get(name, 0)) for leaf in leaves)
         if all(values) and set(values) != {1.0} and values not in seen:
@@ -65,9 +64,11 @@ def _quotients(columns: Columns) -> Iterator[tuple[str, list[float]]]:
             yield f"{a} / {b}", [x / y for x, y in zip(columns[a], columns[b], strict=True)]
 
 
-def _same(candidates: Iterator[tuple[str, list[float]]], tps: tuple[float, ...], due: list[float]) -> str | None:
+def _same(candidates: Iterator[tuple[str, list[float]]], sizes: Columns, due: list[float]) -> str | None:
     """The first candidate that is `due` in every case, up to a small factor and a function of tp."""
-    of_tp = [(text, [function(tp) for tp in tps]) for text, function in OF_TP if max(tps) > 1 or not text]
+    of_tp = [("", [1.0] * len(due))]
+    for name, values in sizes.items():
+        of_tp += [(text.replace("tp", name), [function(size) for size in values]) for text, function in OF_TP]
     of_tp = [(text, factors) for text, factors in of_tp if all(factors)]
     for text, values in candidates:
         if len({round(value, 9) for value in values}) < 2:

@@ -16,7 +16,7 @@ def mixture(leaves: list[Leaf]) -> str | None:
     rank = leaf.wrong[0]
     place, got, want = _counts(leaf, rank) or ("", [], [])
     whose = f"rank {rank}'s" if len(leaf.want) > 1 else "your"
-    return f"On tp = {leaf.tp}, {place}{whose} result is made of {_listed(got)}, where {_listed(want)} is due."
+    return f"On {leaf.ranks}, {place}{whose} result is made of {_listed(got)}, where {_listed(want)} is due."
 
 
 def _listed(counts: list[float]) -> str:

@@ -26,9 +26,9 @@ def copies(leaves: list[Leaf]) -> str | None:
     owners = [[_owner(rank, got, leaf.want) for rank, got in enumerate(leaf.got)] for leaf in leaves]
     if any(None in of_leaf for of_leaf in owners):
         return None
-    tp, of_leaf = max((leaf.tp, of_leaf) for leaf, of_leaf in zip(leaves, owners, strict=True))
+    leaf, of_leaf = max(zip(leaves, owners, strict=True), key=lambda pair: pair[0].tp)
     told = [f"rank {rank} has what is due on rank {owner}" for rank, owner in enumerate(of_leaf) if owner != rank]
-    return f"On tp = {tp}, {', '.join(told)}."
+    return f"On {leaf.ranks}, {', '.join(told)}."
 
 
 def _owner(rank: int, got: Tensor, want: list[Tensor]) -> int | None:

@@ -21,7 +21,7 @@ def slices(leaves: list[Leaf]) -> str | None:
     shown = ", ".join(map(str, places))
     held = [place for place in places if place != ZEROS]
     return (
-        f"On tp = {leaf.tp}, cut {whose} along dim {dim} into {len(places)} slices: they are slices {shown} of the "
+        f"On {leaf.ranks}, cut {whose} along dim {dim} into {len(places)} slices: they are slices {shown} of the "
         f"right one.{REPEATED * (len(set(held)) < len(held))}"
     )
 

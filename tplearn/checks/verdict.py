@@ -15,13 +15,14 @@ class Verdict:
     """What `judge` found. `str(verdict)` is what `check` prints.
 
     status: "passed", "wrong", "error", "not attempted", "time limit" or "exited". aspects and sizes: right or not, by
-    aspect ("forward", "gradient", "ledger", "inputs", "refusal") and by tp. misconception: the mutant that it equals.
+    aspect ("forward", "gradient", "ledger", "inputs", "refusal") and by tp or mesh ("2×4"). misconception: the mutant
+    that it equals.
     """
 
     exercise: Exercise
     status: str
     aspects: dict[str, bool] = field(default_factory=dict)
-    sizes: dict[int, bool] = field(default_factory=dict)
+    sizes: dict[int | str, bool] = field(default_factory=dict)
     explanation: str = ""
     look_at: str = ""
     misconception: str | None = None
@@ -56,7 +57,8 @@ class Verdict:
         else:
             middle = self.status
         if self.sizes and self.status in ("passed", "wrong", "error"):
-            middle += "   tp " + "  ".join(f"{tp} {mark[right]}" for tp, right in self.sizes.items())
+            kind = "mesh" if any(isinstance(size, str) for size in self.sizes) else "tp"
+            middle += f"   {kind} " + "  ".join(f"{size} {mark[right]}" for size, right in self.sizes.items())
         return f"{self.exercise.name}   {middle}      {self.earned}/{self.exercise.points}"
 
     def _printed_lines(self) -> list[str]:
