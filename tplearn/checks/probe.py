@@ -68,9 +68,12 @@ def unmoved(right: tuple[Observation, Observation], got: tuple[Observation, Obse
     """Where the reference's result moves under the shift and the answer's does not: (aspect, index), or None.
 
     Each pair is what was seen without the shift and with it. A run that fails under the shift has moved. A collective
-    also delivers a rank its own share, which an answer may take from where it is.
+    also delivers a rank its own share, which an answer may take from where it is. Of pickled objects nothing is known:
+    they travel as bytes, which cannot be shifted.
     """
     if any("error" in seen for seen in (*right, got[0])) or "error" in got[1]:
+        return None
+    if any(row.dtype == "uint8" for row in got[0].get("ledger", [])):
         return None
     own_share = 1 / min((len(row.group) for row in right[0].get("ledger", []) if len(row.group) > 1), default=1)
     for place, before, after in _places(*right):
