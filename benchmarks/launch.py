@@ -1,7 +1,8 @@
 """How fast ranks start: run_ranks (recorder on) beside torchrun, mp.spawn and an ipyparallel cluster, all in this run.
 
 Each way starts n ranks, joins them in a gloo group, runs one all_reduce and ends. Warm means: the fork server is up.
-Also the private memory (USS) of one idle rank, beside a torchrun rank. Prints ratios; asserts nothing.
+Also the private memory (USS) of one idle rank, beside a torchrun rank, and what the import of transformers costs ranks
+before and after the caller has imported it. Prints ratios; asserts nothing.
 
     python benchmarks/launch.py [--ranks 2 4 8] [--repeats 5]
 """
@@ -44,6 +45,13 @@ def idle_memory() -> int:
     program()
     dist.barrier()
     return psutil.Process().memory_full_info().uss
+
+
+def tiny_llama() -> None:
+    """A model of transformers, as a reader builds it on a rank."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    LlamaForCausalLM(LlamaConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4))
 
 
 def spawned(rank: int, world_size: int, store: str) -> None:
@@ -122,6 +130,14 @@ def main() -> None:
     own = run_ranks(idle_memory, 4).values[1] / 1e6
     peer = int(by_torchrun(4, "memory").split("USS")[1].split()[0]) / 1e6
     print_table(f"private memory of an idle rank: run_ranks {own:.0f} MB, torchrun {peer:.0f} MB ({peer / own:.1f}×)")
+    by_themselves = [median_seconds(lambda n=n: run_ranks(tiny_llama, n), 3) for n in options.ranks]
+    import transformers.models.llama.modeling_llama  # noqa: F401 (from here on, ranks find it loaded)
+
+    first = median_seconds(lambda: run_ranks(tiny_llama, options.ranks[0]), 1)
+    found = [median_seconds(lambda n=n: run_ranks(tiny_llama, n), options.repeats) for n in options.ranks]
+    for n, before, after in zip(options.ranks, by_themselves, found, strict=True):
+        print_table(f"a Llama of transformers on {n} ranks: {before:.2f} s, after the caller's import {after:.2f} s")
+    print_table(f"the first call after the caller's import, on {options.ranks[0]} ranks: {first:.2f} s")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,16 @@ def returns_early():
     return "late"
 
 
+def leaves_before_relu():
+    from torch.distributed.tensor import DTensor, Partial
+
+    mesh = dist.init_device_mesh("cpu", (dist.get_world_size(),))
+    partial = DTensor.from_local(torch.ones(2), mesh, [Partial()])
+    if rank() == 1:
+        return "without relu"
+    torch.relu(partial)  # sums inside
+
+
 def raises():
     if rank() == 1:
         raise KeyError("the rank's own error")

@@ -1,5 +1,6 @@
 """The fault drill: every way a run can go wrong gives the right error, rank and line, and leaves nothing behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -38,6 +39,11 @@ FAULTS = {
         Deadlock,
         ["rank 1  returned after 1 collective", 'return "early"', "rank 0  waits in all_reduce #1"],
     ),
+    "leaves_before_relu": (
+        3,
+        Deadlock,
+        ["rank 0  waits in all_reduce #0 (2 float32, SUM)", "torch.relu(partial)", 'return "without relu"'],
+    ),
     "raises": (3, RankFailed, ["Rank 1 raised KeyError", 'raise KeyError("the rank', "rank 0  waits in all_reduce #0"]),
     "raises_everywhere": (3, RankFailed, ["Ranks 0, 1, 2 raised ValueError: same on all"]),
     "sys_exit": (3, RankFailed, ["Rank 1 raised SystemExit: 3", "raise SystemExit(3)"]),
@@ -60,10 +66,24 @@ FAULTS = {
 
 
 def children() -> list[psutil.Process]:
-    """Every rank and what it started: the fork server is our child, ranks are its children. (Other tests on this
-    worker may have a JupyterLab with kernels of its own.)"""
-    servers = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
-    return [rank for server in servers for rank in server.children(recursive=True)]
+    """Every rank and what it started: the fork server is our child, ranks are its children, in sessions of their own,
+    and its heir's. (Other tests on this worker may have a JupyterLab with kernels of its own.)"""
+    return [
+        child
+        for server in servers()
+        for child in server.children(recursive=True)
+        if session(child) not in (server.pid, None)
+    ]
+
+
+def servers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+
+
+def session(process: psutil.Process) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(process.pid)
+    return None
 
 
 @pytest.fixture(autouse=True)
@@ -166,9 +186,10 @@ def test_a_killed_parent_leaves_no_orphan() -> None:
 
 def test_a_killed_server_of_the_forks_is_told_and_started_again() -> None:
     run_ranks(programs.add_up, 1)
-    (server,) = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
-    server.suspend()  # it shall not have answered before the end comes
-    threading.Timer(0.5, server.kill).start()
+    (server,) = servers()
+    for process in (server, *server.children()):  # and its heir, where other tests have imported a heavy package
+        process.suspend()  # it shall not have answered before the end comes
+        threading.Timer(0.5, process.kill).start()
     with pytest.raises(RankDied, match="was killed before it had started rank 0"):
         run_ranks(programs.add_up, 2)
     assert run_ranks(programs.rank, 2).values == [0, 1]
