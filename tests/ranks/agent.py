@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FAULTS = (
     "returns_early",
+    "leaves_before_relu",
     "different_op",
     "different_shape",
     "different_reduce_op",

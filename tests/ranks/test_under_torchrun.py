@@ -11,6 +11,7 @@ from tests.ranks.agent import ROOT, run_as_under_torchrun
 # program: what the report says
 SAYS = {
     "returns_early": ["Deadlock: no rank can make progress.", "rank 0  waits in all_reduce #1", 'return "early"'],
+    "leaves_before_relu": ["Deadlock: no rank", "rank 0  waits in all_reduce #0", "torch.relu(partial)"],
     "different_op": ["different op", "rank 1  broadcast", "dist.broadcast(x, src=0)"],
     "different_shape": ["different shape", "rank 0  all_reduce (5 float32"],
     "different_reduce_op": ["different reduce op", "rank 1  all_reduce (4 float32, MAX)"],
