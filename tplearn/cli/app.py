@@ -8,12 +8,15 @@ import typer
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tensor parallelism, from two matmuls to a Llama.")
 
 
-def prepare_ranks() -> None:
-    """Start the server of the ranks before torch is imported here: each takes seconds to load it, side by side."""
+def prepare_ranks(*modules: str) -> None:
+    """Start the server of the ranks before torch is imported here: each takes seconds to load it, side by side.
+
+    modules: what the ranks need beside the Llama.
+    """
     from tplearn.forkserver import warm_up
 
     with complaints():
-        warm_up(["tplearn.llama"])
+        warm_up(["tplearn.llama", *modules])
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def train(
 
     While it runs, --out holds log.jsonl (a line a step, for pandas) and snapshots; at the end also curves.svg.
     """
-    prepare_ranks()
+    prepare_ranks("tplearn.commands.train_on_ranks", "torch._dynamo")  # which an optimizer's first step imports
     from tplearn.commands.group import is_first
     from tplearn.commands.options import require
     from tplearn.commands.run_folder import RunFolder

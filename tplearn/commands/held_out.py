@@ -25,8 +25,8 @@ class HeldOut:
     def bits(self, trainer: Trainer) -> float:
         """Bits a byte, the same on every rank; every rank must call it."""
         device = next(trainer.model.parameters()).device
-        streams = [stream.to(device) for stream in self.streams]
-        return bits_per_byte(trainer.model, streams, self.bytes_of_text, trainer.recipe.length, trainer.dp)
+        streams, recipe = [stream.to(device) for stream in self.streams], trainer.recipe
+        return bits_per_byte(trainer.model, streams, self.bytes_of_text, recipe.length, recipe.batch, trainer.dp)
 
 
 def xz_bits(texts: list[str]) -> float:

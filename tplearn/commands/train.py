@@ -85,7 +85,8 @@ def recipe_of(**options: float | None) -> Recipe:
         require(name, typed.get(name), typed.get(name, 1) >= 1, "numbers from 1 work")
     require("dropout", typed.get("dropout"), 0 <= typed.get("dropout", 0) < 1, "numbers from 0 up to, but not, 1 work")
     require_seed(typed.get("seed", 0))
-    return Recipe(**typed)
+    recipe = Recipe(**typed)
+    return replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))  # a short run wants a short warm-up
 
 
 def _read(data: Path | None) -> tuple[list[str], list[str]]:
