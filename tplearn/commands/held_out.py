@@ -26,7 +26,8 @@ class HeldOut:
         """Bits a byte, the same on every rank; every rank must call it."""
         device = next(trainer.model.parameters()).device
         streams, recipe = [stream.to(device) for stream in self.streams], trainer.recipe
-        return bits_per_byte(trainer.model, streams, self.bytes_of_text, recipe.length, recipe.batch, trainer.dp)
+        with trainer.engine.looking():
+            return bits_per_byte(trainer.model, streams, self.bytes_of_text, recipe.length, recipe.batch, trainer.dp)
 
 
 def xz_bits(texts: list[str]) -> float:

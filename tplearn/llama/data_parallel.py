@@ -33,6 +33,11 @@ class ByHand:
         """Around every forward and backward of a step but the last: their gradients stay on this replica."""
         yield
 
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Around forward passes that no backward follows."""
+        yield
+
     @torch.no_grad()
     def mean_gradients(self) -> None:
         """After the last backward of a step: every gradient is the mean over the replicas."""
@@ -81,6 +86,13 @@ class ByFSDP(ByHand):
             yield
         finally:
             self.root.set_requires_gradient_sync(True)
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.root.reshard()  # else embedding and head stay whole until a backward, in the place of the parameters
 
     def mean_gradients(self) -> None:
         """The backward pass has done it."""
