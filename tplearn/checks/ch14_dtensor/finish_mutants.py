@@ -1,0 +1,178 @@
+"""What the wrong answers to exercise 14.6 show: sums and means over the wrong ranks, and messages too many."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
+
+from tplearn.checks.exercise import mutants_of
+
+
+def _own(gradient: Tensor) -> Tensor:
+    return gradient.to_local() if isinstance(gradient, DTensor) else gradient
+
+
+def _sum(
+    gradients: list[Tensor], group: dist.ProcessGroup | None, share: float = 1.0, one_by_one: bool = False
+) -> None:
+    """A share of each, summed over the group, in place; all in one message."""
+    for together in [[gradient] for gradient in gradients] if one_by_one else [gradients]:
+        flat = torch.cat([gradient.flatten() for gradient in together]) * share
+        dist.all_reduce(flat, group=group)
+        for gradient, total in zip(together, flat.split([gradient.numel() for gradient in together]), strict=True):
+            gradient.copy_(total.view_as(gradient))
+
+
+def _finish(model: nn.Module, mesh: DeviceMesh, wrong: str) -> None:
+    """The gradients finished with one thing `wrong`."""
+    tp, dp, dp_size, world = mesh.get_group("tp"), mesh.get_group("dp"), mesh["dp"].size(), mesh.size()
+    learning = {name: p for name, p in model.named_parameters() if p.grad is not None}
+    cut = {name: p for name, p in learning.items() if isinstance(p.grad, DTensor)}
+    partial = {name: p for name, p in cut.items() if p.grad.placements[0].is_partial()}
+    over_tp, over_dp = partial, learning
+    if wrong == "every gradient over tp":
+        over_tp = learning
+    if wrong == "replicated ones over tp too":
+        over_tp = {name: p for name, p in learning.items() if name in ("norm", "q_norm", "words", "bias")}
+    if wrong == "the plain one over tp too":
+        over_tp = partial | {"bias": learning["bias"]}
+    averaged = world // dp_size if wrong == "averaged over tp" else 1
+    if wrong == "all over all ranks":
+        _sum([_own(p.grad) for p in learning.values()], None, 1 / dp_size)
+        over_dp = {}
+    elif wrong not in ("partials left", "placements changed alone"):
+        _sum([_own(p.grad) for p in over_tp.values()], tp, 1 / averaged, wrong == "partials one by one")
+    for p in partial.values():
+        if wrong not in ("partials left", "still called partials"):
+            p.grad = DTensor.from_local(p.grad.to_local(), mesh["tp"], p.placements, run_check=False)
+    for name, p in cut.items():
+        if wrong != "words left whole" and name == "words":
+            p.grad = p.grad.redistribute(placements=p.placements)
+    over_dp = {
+        "no mean over dp": {},
+        "partials alone": partial,
+        "cut ones not over dp": {name: p for name, p in learning.items() if name in ("norm", "q_norm", "bias")},
+        "DTensors alone": cut,
+    }.get(wrong, over_dp)
+    share = {"summed over dp": 1.0, "mean over all ranks": 1 / world}.get(wrong, 1 / dp_size)
+    if over_dp:
+        group = tp if wrong == "dp and tp swapped" else dp
+        _sum([_own(p.grad) for p in over_dp.values()], group, share, wrong == "means one by one")
+    if wrong == "zeros for nothing":
+        for p in model.parameters():
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+
+
+MUTANTS = mutants_of(
+    _finish,
+    (
+        "every gradient over tp",
+        "You summed every gradient over the tp ranks. Of a cut weight each of them has another shard, and sums of "
+        "different shards mean nothing; of a copy that has met the same numbers everywhere, each has all of the "
+        "gradient already. Only partials are summands.",
+        "gradient.placements[0].is_partial().",
+    ),
+    (
+        "replicated ones over tp too",
+        "You summed the gradients that are replicated as well as the partials. R is finished: every tp rank has all of "
+        "it, and the sum counts it tp times.",
+        "gradient.placements[0].is_partial(). The plain tensor and the embedding's gradient are R.",
+    ),
+    (
+        "the plain one over tp too",
+        "You took the plain gradient for a partial. No plan speaks of that parameter: its copies have met the same "
+        "numbers on all tp ranks, and the sum counts them tp times.",
+        "what is summed over tp: DTensors whose placement is Partial.",
+    ),
+    (
+        "averaged over tp",
+        "You divided the partials' sum by tp. All tp ranks work on one loss: a partial is a summand of its gradient. "
+        "The mean is taken over dp, where each row has a loss of its own.",
+        "the division: by the size of dp.",
+    ),
+    (
+        "mean over all ranks",
+        "You divided by the number of all ranks. The losses that are averaged are those of the dp rows.",
+        "the division: by the size of dp.",
+    ),
+    (
+        "all over all ranks",
+        "You summed every gradient over all ranks. Over tp only partials are summands; shards are different things, "
+        "and what is whole would count tp times.",
+        "mesh.get_group('dp') and mesh.get_group('tp').",
+    ),
+    (
+        "partials left",
+        "The norms' gradients are still partials. AdamW and the clipping sum them when they look at them, each time "
+        "anew, and the mean over dp was that of summands.",
+        "what happens over tp, before dp.",
+    ),
+    (
+        "placements changed alone",
+        "You renamed partials to replicated, and nobody has added them up: each tp rank has another norm now.",
+        "one all_reduce over tp.",
+    ),
+    (
+        "still called partials",
+        "The numbers are right, and the name is not: these gradients still say that they are partials. Whoever looks "
+        "at them next sums them once more, and gets tp times as much.",
+        "p.grad = DTensor.from_local(…, mesh['tp'], p.placements).",
+    ),
+    (
+        "partials one by one",
+        "Right, and a message for each partial over tp. All of them together are one.",
+        "torch.cat before, split after.",
+    ),
+    (
+        "means one by one",
+        "Right, and a message for each gradient over dp. All of them together are one.",
+        "torch.cat before, split after.",
+    ),
+    (
+        "words left whole",
+        "The embedding is cut, and its gradient is not: it is whole on every rank, R where S(0) is due, and whole it "
+        "went over dp.",
+        "p.grad.redistribute(placements=p.placements), before dp. It sends nothing: each rank keeps its own rows.",
+    ),
+    (
+        "no mean over dp",
+        "Nothing went over dp: each row has the gradients of its own batch, and after the first step a model of its "
+        "own.",
+        "the mean over mesh.get_group('dp').",
+    ),
+    (
+        "summed over dp",
+        "You summed over dp. Each row's loss is the mean over its own batch, and so the gradients' mean is due "
+        "(chapter 13).",
+        "the division by the size of dp.",
+    ),
+    (
+        "partials alone",
+        "Only the gradients that were partials went over dp. Each row has another batch, so every gradient must.",
+        "what is in the message over dp.",
+    ),
+    (
+        "cut ones not over dp",
+        "The cut weights' gradients did not go over dp. Over tp their shards are different things; over dp they are "
+        "gradients of the same shard, from different batches.",
+        "what is in the message over dp: everything.",
+    ),
+    (
+        "DTensors alone",
+        "The plain gradient did not go over dp. It has no placements, and each row has another batch all the same.",
+        "what is in the message over dp: everything.",
+    ),
+    (
+        "dp and tp swapped",
+        "The means went over tp. Rows of a dp × tp mesh are tp groups; the ranks with the same shard and other batches "
+        "are in a column, the dp group.",
+        "the group of the second message.",
+    ),
+    (
+        "zeros for nothing",
+        "You gave a gradient of zeros to a parameter that has none. AdamW skips what has none, and decays the weight "
+        "of what has zeros.",
+        "p.grad is None.",
+    ),
+)

@@ -1,0 +1,93 @@
+"""What chapter 14's observers share: a mesh, numbers in full and off the ledger, and where a model stops."""
+
+import contextlib
+import functools
+import logging
+import traceback
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from tplearn.checks.inside import first_line
+from tplearn.checks.observe import plain
+
+
+def mesh_of(shape: tuple[int, ...] | None = None, names: tuple[str, ...] = ("tp",)) -> DeviceMesh:
+    """A mesh of these sizes; of all ranks in a row for None. A rank makes it once in the life of its world."""
+    return _made(dist.group.WORLD, shape or (dist.get_world_size(),), names)
+
+
+@functools.cache
+def _made(world: dist.ProcessGroup, shape: tuple[int, ...], names: tuple[str, ...]) -> DeviceMesh:
+    logging.getLogger("torch.distributed.tensor").setLevel(logging.CRITICAL)  # its notes are for its authors
+    return init_device_mesh("cpu", shape, mesh_dim_names=names)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's part of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor | None) -> Any:
+    """The numbers as one process would have them; what is sent for that is in no ledger. Every rank must call it."""
+    if not isinstance(tensor, DTensor):
+        return plain(tensor)
+    with _disable_current_modes():
+        return plain(tensor.detach().full_tensor())
+
+
+def written(tensor: Tensor) -> str:
+    """The placements, in the letters of chapter 04: "S(0)", "R", "P"; with two mesh dimensions "R, S(0)"."""
+    if not isinstance(tensor, DTensor):
+        return "no DTensor"
+    letters = (f"S({p.dim})" if p.is_shard() else "P" if p.is_partial() else "R" for p in tensor.placements)
+    return ", ".join(letters)
+
+
+def matches(model: nn.Module, key: object) -> bool:
+    """Whether parallelize_module finds a module under this key, name by name."""
+    here = [model]
+    for token in str(key).split("."):
+        here = [child for module in here for name, child in module.named_children() if fnmatch(name, token)]
+    return bool(here)
+
+
+def weights(model: nn.Module) -> dict[str, str]:
+    """Of each parameter whether the ranks share it, "cut", or each has all of it, "whole"."""
+    cut = {
+        name: isinstance(p, DTensor) and any(placement.is_shard() for placement in p.placements)
+        for name, p in model.named_parameters(remove_duplicate=False)
+    }
+    return {name: "cut" if of_one else "whole" for name, of_one in cut.items()}
+
+
+def gradients(model: nn.Module) -> dict[str, Any]:
+    """Each parameter's gradient in full."""
+    return {name: whole(p.grad) for name, p in model.named_parameters(remove_duplicate=False)}
+
+
+class Stopped(Exception):
+    """A model under a plan stopped; `says` is a sentence about it."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.says = says
+
+
+@contextlib.contextmanager
+def may_stop(model: nn.Module, doing: str) -> Iterator[None]:
+    """Say in which module a model stops: the plan is the reader's, and the line that fails is not."""
+    try:
+        yield
+    except Exception as error:
+        names = {module: name for name, module in model.named_modules() if name}
+        frames = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        inside = [names[own] for own in frames if isinstance(own, nn.Module) and own in names]
+        place = f" in {inside[-1]}" if inside else ""
+        raise Stopped(f"{doing} stops{place}: {type(error).__name__}: {first_line(str(error))}") from error
