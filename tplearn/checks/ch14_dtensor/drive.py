@@ -14,12 +14,12 @@ from tplearn.checks.ch14_dtensor.twin import HIDDEN, Model, ParallelStack, drawn
 from tplearn.checks.ch14_dtensor.watch import (
     Stopped,
     gradients,
+    in_full,
     local,
     matches,
     may_stop,
     mesh_of,
     weights,
-    whole,
     written,
 )
 from tplearn.checks.inputs import randn
@@ -116,5 +116,7 @@ def of_step(fn: Callable[..., Any], seed: int, inputs: tuple[int, int]) -> dict[
     norms = _NormsSee(model)
     with _loss_as_before():
         loss = fn(model, mesh_of(), ids.clone(), targets.clone())
-    seen = {"forward": whole(loss) if isinstance(loss, Tensor) else plain(loss), "gradient": gradients(model)}
+    if isinstance(loss, DTensor):
+        loss = in_full({"loss": loss})["loss"]
+    seen = {"forward": plain(loss), "gradient": gradients(model)}
     return seen | {"tokens in a norm": norms.tokens, "weights": weights(model)}

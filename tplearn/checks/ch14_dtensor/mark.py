@@ -21,7 +21,7 @@ def mark_sharding(weight: Tensor, mesh: DeviceMesh, spec: Spec) -> DTensor:
     twice = sum(map(len, axes)) > len(dims)
     disordered = [of_dim for of_dim in axes if list(of_dim) != [name for name in names if name in of_dim]]
     if len(spec) != weight.ndim or unknown or twice or disordered:
-        raise ValueError(f"spec = {spec} does not fit a weight of {weight.ndim} dimensions and a mesh of {names}")
+        raise ValueError(f"spec = {spec} does not fit {weight.ndim} dims and a mesh of {names}")
     placements = [Shard(dims[name]) if name in dims else Replicate() for name in names]
     return distribute_tensor(weight, mesh, placements, src_data_rank=None)
 

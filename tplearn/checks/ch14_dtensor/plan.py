@@ -18,12 +18,13 @@ def tp_plan(model: nn.Module) -> dict[str, ParallelStyle]:
     layer |= {"attention.q_norm": own_heads, "attention.k_norm": own_heads}
     layer |= {"feed_forward.w1": column, "feed_forward.w3": column, "feed_forward.w2": row}
     whole = ColwiseParallel(output_layouts=Replicate())
-    return {f"layers.*.{name}": style for name, style in layer.items()} | {"tok_embeddings": whole, "output": whole}
+    plan = {f"layers.*.{name}": style for name, style in layer.items()}
+    return plan | {"tok_embeddings": whole, "output": whole}
 
 
 def _cases(generator: Generator) -> list[Case]:
     """An odd number of words, which no number of ranks divides."""
-    return [Case(tp, (pick(generator, 1, 10**6), (words, 2))) for tp, words in ((1, 11), (2, 11), (4, 13))]
+    return [Case(tp, (pick(generator, 1, 10**6), sizes)) for tp, sizes in ((1, (11, 1)), (2, (11, 1)), (4, (13, 2)))]
 
 
 TP_PLAN = Exercise(

@@ -25,9 +25,10 @@ def sp_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor) ->
     own, whole = Shard(1), Replicate()
     column, row, norm = ColwiseParallel(), RowwiseParallel(output_layouts=own), SequenceParallel()
     own_heads = SequenceParallel(sequence_dim=2, use_local_output=True)
+    given, wanted = (own, None, None), (whole, None, None)  # x, cos, sin
     layer = {
         "attention_norm": norm,
-        "attention": PrepareModuleInput(input_layouts=(own, None, None), desired_input_layouts=(whole, None, None)),
+        "attention": PrepareModuleInput(input_layouts=given, desired_input_layouts=wanted),
         **{f"attention.{name}": column for name in ("wq", "wk", "wv")},
         **{f"attention.{name}": own_heads for name in ("q_norm", "k_norm")},
         "attention.wo": row,
@@ -50,7 +51,7 @@ def sp_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor) ->
 
 
 def _cases(generator: Generator) -> list[Case]:
-    return [Case(tp, (pick(generator, 1, 10**6), (words, 2))) for tp, words in ((1, 11), (2, 11), (4, 13))]
+    return [Case(tp, (pick(generator, 1, 10**6), sizes)) for tp, sizes in ((1, (11, 1)), (2, (11, 1)), (4, (13, 2)))]
 
 
 SP_STEP = Exercise(

@@ -15,10 +15,10 @@ HEADS, HEAD_DIM = 4, 2
 class Attention(nn.Module):
     """Heads are counted by what is there (−1), so that a rank may have some of them only."""
 
-    def __init__(self) -> None:
+    def __init__(self, norm: type[nn.Module] = nn.RMSNorm) -> None:
         super().__init__()
         self.wq, self.wk, self.wv = (nn.Linear(HIDDEN, HEADS * HEAD_DIM, bias=False) for _ in range(3))
-        self.q_norm, self.k_norm = (nn.RMSNorm(HEAD_DIM, 1e-6) for _ in range(2))
+        self.q_norm, self.k_norm = (norm(HEAD_DIM, 1e-6) for _ in range(2))
         self.wo = nn.Linear(HEADS * HEAD_DIM, HIDDEN, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -58,12 +58,12 @@ class Block(nn.Module):
 
 
 class ParallelBlock(nn.Module):
-    """One norm, which both halves read, and one residual around them."""
+    """One norm, which both halves read, and one residual around them. Queries and keys have none."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(HIDDEN, 1e-6)
-        self.attention, self.feed_forward = Attention(), FeedForward()
+        self.attention, self.feed_forward = Attention(norm=nn.Identity), FeedForward()
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """x: [batch, seq, hidden] → the same."""
@@ -82,7 +82,7 @@ class Model(nn.Module):
         self.output = nn.Linear(HIDDEN, words, bias=False)
 
     def forward(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
-        """ids: [batch, seq] → [batch, seq, words]. Without positions, [seq], they are counted from the vectors."""
+        """ids: [batch, seq] → [batch, seq, words]. positions: [seq]; None: counted from the vectors."""
         x = self.tok_embeddings(ids)
         positions = torch.arange(x.shape[1]) if positions is None else positions
         cos, sin = rotary_tables(positions, HEAD_DIM)

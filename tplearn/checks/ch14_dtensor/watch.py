@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -34,12 +35,22 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor | None) -> Any:
-    """The numbers as one process would have them; what is sent for that is in no ledger. Every rank must call it."""
-    if not isinstance(tensor, DTensor):
-        return plain(tensor)
+def in_full(tensors: dict[str, Tensor | None]) -> dict[str, Any]:
+    """The numbers as one process would have them, all in one exchange that is in no ledger. Every rank must call it."""
+    own = {name: None if tensor is None else plain(local(tensor)) for name, tensor in tensors.items()}
+    parts: list[dict[str, Any]] = [own] * dist.get_world_size()
     with _disable_current_modes():
-        return plain(tensor.detach().full_tensor())
+        dist.all_gather_object(parts, own)
+    return {name: _joined(tensor, own[name], [part[name] for part in parts]) for name, tensor in tensors.items()}
+
+
+def _joined(tensor: Tensor | None, own: Any, parts: list[Any]) -> Any:
+    if not isinstance(tensor, DTensor):
+        return own
+    (placement,) = tensor.placements
+    if placement.is_partial():
+        return sum(parts)
+    return torch.cat(parts, placement.dim) if placement.is_shard() else own
 
 
 def written(tensor: Tensor) -> str:
@@ -69,7 +80,7 @@ def weights(model: nn.Module) -> dict[str, str]:
 
 def gradients(model: nn.Module) -> dict[str, Any]:
     """Each parameter's gradient in full."""
-    return {name: whole(p.grad) for name, p in model.named_parameters(remove_duplicate=False)}
+    return in_full({name: p.grad for name, p in model.named_parameters(remove_duplicate=False)})
 
 
 class Stopped(Exception):
