@@ -45,6 +45,12 @@ def on_meshes(generator: Generator) -> list[Case]:
     return [dataclasses.replace(first, tp=dp * tp, mesh=(dp, tp)) for dp, tp in ((2, 1), (1, 2), (1, 1))]
 
 
+def test_a_mask_is_compared_with_arguments_of_its_shape() -> None:
+    """Masks cannot be subtracted."""
+    mask = WANT > 2
+    assert clues([Leaf(2, [~mask] * 2, [mask] * 2, {"x": [WANT]}, {}, (1, 2))]) == []
+
+
 def test_a_case_and_a_verdict_name_the_mesh() -> None:
     case = Case(8, mesh=(2, 4))
     assert str(dataclasses.replace(case, label="odd")) == "a 2×4 mesh (odd)" and case.where == "On a 2×4 mesh"

@@ -11,7 +11,7 @@ from tplearn.checks.observe import WithLedger
 from tplearn.ranks.job import PerRank
 
 SHOWN = 120  # characters of an argument
-NOT_SHOWN = ("seed", "groups", "inputs", "upstream")  # what an observer is given for itself, or a case's label says
+NOT_SHOWN = ("seed", "groups", "mesh", "inputs", "upstream")  # the observer's own, or said elsewhere
 
 
 def arguments_of(exercise: Exercise, case: Case) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from tplearn.checks.leaf import Leaf, telling_sizes, wrong_pairs
+from tplearn.checks.leaf import Leaf, kind_of, telling_sizes, wrong_pairs
 from tplearn.checks.other_ranks import equal
 from tplearn.checks.relations import FACTORS, factor_of, multiple_of
 
@@ -50,7 +50,7 @@ def ratio(leaves: list[Leaf]) -> str | None:
 def difference(leaves: list[Leaf]) -> str | None:
     """Yours minus the right one is a multiple of an argument."""
     names = set.intersection(*(set(leaf.inputs) for leaf in leaves)) if leaves else set()
-    if not all(leaf.alike_in_shape for leaf in leaves):
+    if not all(leaf.alike_in_shape and kind_of(leaf.want[0]) != "bool" for leaf in leaves):
         return None
     for name in sorted(names):
         factors = []

@@ -487,7 +487,7 @@ def cards(case: Case) -> dict:
             for row in range(dp)
             for column in range(tp)
         },
-        "windows a step": {f"rank {rank}": [batch // dp] * steps for rank in range(dp * tp)},
+        "share": {f"rank {rank}": f"{steps} steps of {batch // dp} windows" for rank in range(dp * tp)},
         "batches": [sorted(order[k * batch : k * batch + batch]) for k in range(steps)],
     }
 
@@ -524,17 +524,18 @@ def dense_mean(case: Case) -> dict:
 
 
 def dense_norm(case: Case) -> dict:
-    """The dense gradient in one long row."""
+    """The dense gradients, and their norms."""
     by_rank, states, (dp, tp) = case.args
-    numbers = []
+    dense = {}
     for k, (over_dp, over_tp) in enumerate(states):
-        grid = [[by_rank.values[row * tp + column][k] for column in range(tp)] for row in range(dp)]
         rows = []
-        for row in grid:
-            shards = {"S": torch.cat(row).flatten(), "R": row[0].flatten()}
-            rows.append(sum(row).flatten() if over_tp == "P" else shards[over_tp])
-        numbers.append(torch.cat(rows) if over_dp == "S" else rows[0] if over_dp == "R" else sum(rows) / dp)
-    return {"forward": [torch.cat(numbers).norm()] * case.tp}
+        for row in range(dp):
+            parts = [by_rank.values[row * tp + column][k].flatten() for column in range(tp)]
+            rows.append(sum(parts) if over_tp == "P" else torch.cat(parts) if over_tp == "S" else parts[0])
+        mean = sum(rows) / dp if over_dp == "P" else torch.cat(rows) if over_dp == "S" else rows[0]
+        dense[f"{over_dp} over dp, {over_tp} over tp"] = mean
+    dense["all together"] = torch.cat(list(dense.values()))
+    return {"forward": [{name: gradient.norm() for name, gradient in dense.items()}] * case.tp}
 
 
 def dense_dropout(case: Case) -> dict:

@@ -101,6 +101,11 @@ MUTANTS = mutants_of(
         "the number of steps: windows // batch.",
     ),
     (
+        "last batch lost",
+        "Where the windows fill the last batch exactly, you have one step too few: that batch counts, too.",
+        "the number of steps: windows // batch.",
+    ),
+    (
         "first batch again",
         "Every step has the windows of the first one.",
         "where a step begins in the order: at step · batch.",

@@ -21,6 +21,8 @@ def wrong_data_rank(windows: int, batch: int, epoch: int, dp: int, tp: int, rank
         order = order[: windows // (batch * dp) * batch * dp]
         batch *= dp
     whole = windows // batch * batch
+    if wrong == "last batch lost" and windows == whole:
+        order = order[: whole - batch]
     if wrong == "filled up from the front":
         order += order[: -windows % batch]
     elif wrong != "rest kept":

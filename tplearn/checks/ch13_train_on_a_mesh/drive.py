@@ -18,6 +18,15 @@ from tplearn.checks.live import with_upstream
 from tplearn.checks.observe import changed_inputs, plain
 from tplearn.parallel import partitions
 
+OWN_SEED = (
+    "your function sets a seed. All ranks have the same random state when they call you: draw from that, and leave it "
+    "where the draw has brought it."
+)
+NOT_DRAWN = (
+    "torch's random state is what it was before: nothing was drawn from it, or it was put back. All ranks have the "
+    "same state when they call you: draw from that, and leave it where the draw has brought it."
+)
+
 
 def on_every_rank(fn: Callable[..., Any], windows: int, batch: int, epoch: int, dp: int, tp: int) -> dict[str, Any]:
     """The windows of all ranks of a mesh: who reads the same, how many, and what the mesh reads at each step.
@@ -32,9 +41,15 @@ def on_every_rank(fn: Callable[..., Any], windows: int, batch: int, epoch: int, 
     names = {f"rank {rank}": first for rank, first in enumerate(firsts)}
     return {
         "data": {name: "windows of its own" if name == f"rank {k}" else f"rank {k}'s" for name, k in names.items()},
-        "windows a step": {name: [len(step) for step in own] for name, own in zip(names, read, strict=True)},
+        "share": {name: _counted(own) for name, own in zip(names, read, strict=True)},
         "batches": [sorted(sum(steps, [])) for steps in zip(*(read[k] for k in sorted(set(firsts))), strict=False)],
     }
+
+
+def _counted(steps: list[list[int]]) -> str:
+    """ "6 steps of 2 windows"."""
+    sizes = [len(step) for step in steps]
+    return f"{len(sizes)} steps of {', '.join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))} windows"
 
 
 def _lists(value: Any) -> Any:
@@ -71,21 +86,33 @@ def after_backward(fn: Callable[..., Any], targets: list[int], mesh: Mesh, seed:
 def norm_on_mesh(
     fn: Callable[..., Any], gradients: list[Tensor], states: list[list[str]], mesh: Mesh
 ) -> dict[str, Any]:
-    """One number, as a tensor of shape [] or a Python number."""
-    given = [gradient.clone() for gradient in gradients]
-    result = plain(fn(given, [tuple(pair) for pair in states], own_mesh(mesh)))
-    if isinstance(result, float):
-        result = gradients[0].new_tensor(result)
-    return {"forward": result} | changed_inputs((plain([gradients]), {}), (plain([given]), {}))
+    """The norm of each gradient alone, by its states, and of all of them."""
+    norms, changed = {}, {}
+    pairs = [(f"{over_dp} over dp, {over_tp} over tp", k) for k, (over_dp, over_tp) in enumerate(states)]
+    for name, numbers in [*((name, [k]) for name, k in pairs), ("all together", list(range(len(states))))]:
+        own = [gradients[k] for k in numbers]
+        given = [gradient.clone() for gradient in own]
+        result = plain(fn(given, [tuple(states[k]) for k in numbers], own_mesh(mesh)))
+        norms[name] = own[0].new_tensor(result) if isinstance(result, float) else result
+        changed |= changed_inputs((plain([own]), {}), (plain([given]), {}))
+    return {"forward": norms} | changed
 
 
 def dropout_on_mesh(
     fn: Callable[..., Any], upstream: Tensor, x: Tensor, p: float, cut: dict[str, int], mesh: Mesh, seed: int
 ) -> dict[str, Any]:
-    """{"mask", "scale", "gradient"} of fn(x, p, cut, mesh), and the next number that torch draws after it."""
+    """{"mask", "scale", "gradient"} of fn(x, p, cut, mesh), and the next number that torch draws after it.
+
+    {"seed": a sentence} where the mask does not come from the random state that all ranks have.
+    """
     ranks = own_mesh(mesh)
     torch.manual_seed(seed)
+    before = torch.get_rng_state()
     seen = with_upstream(lambda x: fn(x, p, dict(cut), ranks), upstream, x)
+    if torch.initial_seed() != seed:
+        seen["seed"] = OWN_SEED
+    elif torch.equal(torch.get_rng_state(), before):
+        seen["seed"] = NOT_DRAWN
     after = torch.rand(())
     result = seen.pop("forward")
     if not isinstance(result, Tensor) or result.shape != x.shape or not result.is_floating_point():

@@ -40,6 +40,12 @@ MUTANTS = mutants_of(
         DRAW,
     ),
     (
+        "seed plus column",
+        "Each column added its number to the seed, and every rank drew a mask of its own shape. Rows have other data, "
+        "and all of them drop the same places; and where x is the same over tp its copies drift apart.",
+        DRAW,
+    ),
+    (
         "a seed of its own",
         "Your function sets a seed. Then every call drops the same places, in every layer and at every step. All ranks "
         "have the same random state when it is called: draw from that.",
@@ -81,6 +87,12 @@ MUTANTS = mutants_of(
         "the shape of the draw.",
     ),
     (
+        "drawn on rank 0",
+        "Rank 0 draws the mask and sends it to all. The mask is right, at the price of a message; and the other ranks' "
+        "random state stays where it was, so that they will draw something else next. Each rank can draw the mask.",
+        DRAW,
+    ),
+    (
         "random state put back",
         "Your mask is right, but the random state is as it was before. The next dropout then draws the same numbers "
         "once more; in the dense model they have been used.",
@@ -90,6 +102,12 @@ MUTANTS = mutants_of(
         "own size times the ranks",
         "You took your own size times the ranks for the whole one. Where sizes do not divide the first ranks have one "
         "more than the last: they draw masks of different shapes, and no two fit together.",
+        SIZES,
+    ),
+    (
+        "largest size times the ranks",
+        "You took the largest shard's size times the ranks for the whole one. Where sizes do not divide that is too "
+        "much: 7 tokens are 4 and 3.",
         SIZES,
     ),
     (
@@ -103,6 +121,12 @@ MUTANTS = mutants_of(
         "You used the rank to find your place along each mesh dimension. On a 2×2 mesh ranks 0 and 1 are both in row "
         "0, and ranks 0 and 2 both in column 0.",
         PLACE,
+    ),
+    (
+        "place times own size",
+        "You let your place in the mask begin at your number times your own size. Where sizes do not divide the shards "
+        "before yours may be larger than yours.",
+        "how the mask is cut: exactly as x was, with tensor_split.",
     ),
     ("first shard", "Every rank took the first shard of the mask.", PLACE),
     ("shards in reverse", "The shards of your mask are in reverse order: rank 0's place is taken by the last.", PLACE),

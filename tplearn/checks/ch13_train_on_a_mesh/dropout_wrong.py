@@ -5,7 +5,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-OWN_SHAPE = ("own shape", "seed of the rank", "seed of the row", "seed plus rank", "seed plus row", "torch's dropout")
+SEEDS = ("seed of the rank", "seed of the row", "seed plus rank", "seed plus row", "seed plus column")
+OWN_SHAPE = ("own shape", *SEEDS)  # what is drawn has the shape of this rank's x
 
 
 def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.DeviceMesh, wrong: str) -> Tensor:
@@ -19,13 +20,18 @@ def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.Devi
         "seed of the row": row,
         "seed plus rank": torch.initial_seed() + rank,
         "seed plus row": torch.initial_seed() + row,
+        "seed plus column": torch.initial_seed() + mesh["tp"].get_local_rank(),
         "a seed of its own": 0,
     }.get(wrong)
     state = torch.default_generator.get_state()
     if seed is not None:
         torch.manual_seed(seed)
     kept = _drawn(shape, p, x, wrong)
-    if wrong == "random state put back":
+    if wrong == "drawn on rank 0":
+        sent = kept.to(x.dtype)
+        dist.broadcast(sent, src=0)
+        kept = sent.bool()
+    if wrong == "random state put back" or (wrong == "drawn on rank 0" and rank > 0):
         torch.default_generator.set_state(state)
     order = list(cut.items())
     if wrong == "cuts in the mesh's order":
@@ -37,6 +43,8 @@ def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.Devi
         at = {"rank for the place": rank % size, "shards in reverse": size - 1 - at, "first shard": 0}.get(wrong, at)
         if wrong == "dealt out":
             kept = kept.index_select(dim, torch.arange(at, kept.shape[dim], size))
+        elif wrong == "place times own size":
+            kept = kept.narrow(dim, at * x.shape[dim], x.shape[dim])
         else:
             kept = (kept.chunk if wrong == "torch.chunk" else kept.tensor_split)(size, dim)[at]
     scale = {"not scaled": 1.0, "scaled down": 1 - p, "divided by p": 1 / p, "scaled twice": 1 / (1 - p) ** 2}
@@ -66,5 +74,9 @@ def _whole_shape(x: Tensor, cut: dict[str, int], mesh: dist.DeviceMesh, wrong: s
             shape[dim] *= mesh[name].size()
         return shape.tolist()
     for name, dim in cut.items():
+        if wrong == "largest size times the ranks":
+            dist.all_reduce(shape[dim], op=dist.ReduceOp.MAX, group=mesh.get_group(name))
+            shape[dim] *= mesh[name].size()
+            continue
         dist.all_reduce(shape[dim], group=None if wrong == "sizes of the world" else mesh.get_group(name))
     return shape.tolist()

@@ -27,6 +27,18 @@ MUTANTS = mutants_of(
         "the division by the targets of all rows.",
     ),
     (
+        "own targets",
+        "You weighed each row by its targets, added up, and divided by this row's own targets. The rows find different "
+        "gradients then, and their copies drift apart.",
+        "the divisor: the targets of all rows, one number for all of them.",
+    ),
+    (
+        "own targets times dp",
+        "You weighed each row by its targets, added up, and divided by dp times this row's own. That is right where "
+        "all rows have as many; else the rows find different gradients, and their copies drift apart.",
+        "the divisor: the targets of all rows, one number for all of them.",
+    ),
+    (
         "divided by all ranks",
         "You divided by the number of all ranks. Only the dp ranks of a group were added up: on a mesh with tp = 2 "
         "your gradients are half of what they should be.",
@@ -67,8 +79,8 @@ MUTANTS = mutants_of(
     ),
     (
         "partials left over tp",
-        "The mean over dp is right, but partials are still partials: the norm's weight, which met other tokens on each "
-        "rank of a row, and the KV heads that several ranks hold.",
+        "Partials over tp are still partials: the norm's weight, which met other tokens on each rank of a row, and the "
+        "KV heads that several ranks hold.",
         SYNC,
     ),
     (
@@ -122,8 +134,8 @@ MUTANTS = mutants_of(
     ),
     (
         "by gathering",
-        "Your gradients are right, and dear: every rank got the whole gradients of all rows, (p − 1) · n bytes, where "
-        "an all-reduce sends 2 · (p − 1)/p · n.",
+        "Your gradients are right, at a higher price: every rank got the whole gradients of all rows, (p − 1) · n "
+        "bytes, where an all-reduce sends 2 · (p − 1)/p · n.",
         "the collective: all_reduce.",
     ),
 )

@@ -22,6 +22,8 @@ def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wr
         "divided by all ranks": 1 / world,
         "targets of all ranks": targets / total / tp,
         "divided by dp as well": targets / total / dp,
+        "own targets times dp": float(targets),
+        "own targets": float(targets),
         "shares the other way": (1 - targets / total) / max(1, dp - 1),
     }.get(wrong, targets / total)
     parameters = [parameter for parameter in model.parameters() if wrong != "matrices alone" or parameter.ndim > 1]
@@ -43,6 +45,7 @@ def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wr
     elif wrong not in NOT_MEANED or wrong == "norms alone":
         for parameter in parameters:
             mean = _sum(parameter.grad * scale, group)
+            mean /= {"own targets times dp": targets * dp, "own targets": targets}.get(wrong, 1)
             if wrong != "never written back":
                 parameter.grad.copy_(mean)
     if wrong == "all summed over tp":

@@ -65,10 +65,10 @@ def _seen(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 
 def _one_step(model: nn.Module, optimizer: Optimizer, gradients: dict[str, Tensor]) -> Any:
     """The weights after one more step; a sentence where the state does not fit, and no step can be made."""
-    for name, parameter, partition in partitions(model):
-        parameter.grad = shard_of(gradients[name], partition)
     try:
+        for name, parameter, partition in partitions(model):
+            parameter.grad = shard_of(gradients[name], partition)
         optimizer.step()
-    except (RuntimeError, KeyError) as error:
-        return f"no step can be made: {type(error).__name__}"
+    except (RuntimeError, KeyError):
+        return "no step can be made: something has another shape, or is not there"
     return plain(dict(model.named_parameters()))

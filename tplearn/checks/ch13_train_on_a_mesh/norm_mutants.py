@@ -15,6 +15,41 @@ MUTANTS = mutants_of(
         "P over dp: the sum, divided by mesh['dp'].size().",
     ),
     (
+        "mean over all ranks",
+        "You divided the sum over dp by the number of all ranks. Only the dp ranks of a group were added up.",
+        "P over dp: the sum, divided by mesh['dp'].size().",
+    ),
+    (
+        "own squares over dp²",
+        "You divided each row's own square by dp², which is the square of a mean where the rows have nothing in "
+        "common. They have: the mean of the gradients comes first, then the square.",
+        "P over dp: an all_reduce of the gradient itself, before the square.",
+    ),
+    (
+        "finished over dp counted",
+        "A P over dp was finished rightly, and then its square was counted dp times: once it is finished, all rows "
+        "have the same. A finished P is an R.",
+        DIVISOR,
+    ),
+    (
+        "finished over tp counted",
+        "A P over tp was finished rightly, and then its square was counted tp times: once it is finished, all ranks of "
+        "a row have the same. A finished P is an R.",
+        DIVISOR,
+    ),
+    (
+        "finished ones counted",
+        "What was P was finished rightly, and then its square was counted on every rank of the group: once it is "
+        "finished, all of them have the same. A finished P is an R.",
+        DIVISOR,
+    ),
+    (
+        "one sum for both",
+        "You finished every P by one sum over all ranks, divided by dp. That is right where both letters are P. With S "
+        "beside the P it adds up different parameters, and with R the copies.",
+        "P over dp: the dp group; P over tp: the tp group.",
+    ),
+    (
         "mean over tp",
         "You averaged the partials over tp. Those are summands of one gradient: only over dp a mean is due.",
         "P over tp: the sum.",

@@ -4,8 +4,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-NOT_SUMMED = ("partials as they are", "partials over tp as copies", "partials over tp as shards")
+AT_ONCE = "one sum for both"
+NOT_SUMMED = ("partials as they are", "partials over tp as copies", "partials over tp as shards", AT_ONCE)
 NOT_MEANED = ("partials as they are", "partials over dp as copies", "partials over dp as shards", "mean of row norms")
+NOT_MEANED += ("own squares over dp²", AT_ONCE)
+COUNTED = {  # in place of which letters over dp, and over tp, another one is taken when copies are counted
+    "partials over dp as shards": ("P", "", "S"),
+    "finished over dp counted": ("P", "", "S"),
+    "finished ones counted": ("P", "P", "S"),
+    "partials over tp as shards": ("", "P", "S"),
+    "finished over tp counted": ("", "P", "S"),
+    "copies over dp counted": ("RPS", "", "S"),
+    "mean of row norms": ("RPS", "", "S"),
+    "copies over tp counted": ("", "RPS", "S"),
+    "everything counted": ("RPS", "RPS", "S"),
+    "shards over dp as copies": ("RPS", "", "R"),
+    "shards over tp as copies": ("", "RPS", "R"),
+    "everything divided": ("RPS", "RPS", "R"),
+}
 
 
 def wrong_mesh_norm(
@@ -25,7 +41,10 @@ def wrong_mesh_norm(
         if over_tp == "P" and wrong not in NOT_SUMMED:
             gradient = _total(gradient, groups["tp"]) / (tp if wrong == "mean over tp" else 1)
         if over_dp == "P" and wrong not in NOT_MEANED:
-            gradient = _total(gradient, groups["dp"]) / (1 if wrong == "sum over dp" else dp)
+            divisor = {"sum over dp": 1, "mean over all ranks": dp * tp}.get(wrong, dp)
+            gradient = _total(gradient, groups["dp"]) / divisor
+        if wrong == AT_ONCE and "P" in (over_dp, over_tp):
+            gradient = _total(gradient, None) / dp
         square = gradient.abs().sum() if wrong == "absolute values" else gradient.square().sum()
         square = square.sqrt() if wrong == "norms of tensors added" else square
         total += square / _copies(over_dp, over_tp, dp, tp, wrong)
@@ -44,18 +63,10 @@ def wrong_mesh_norm(
 
 def _copies(over_dp: str, over_tp: str, dp: int, tp: int, wrong: str) -> int:
     """By what a square is divided."""
-    if wrong == "partials over dp as shards" and over_dp == "P":
-        over_dp = "S"
-    if wrong == "partials over tp as shards" and over_tp == "P":
-        over_tp = "S"
-    if wrong in ("copies over dp counted", "everything counted", "mean of row norms"):
-        over_dp = "S"
-    if wrong in ("copies over tp counted", "everything counted"):
-        over_tp = "S"
-    if wrong in ("shards over dp as copies", "everything divided"):
-        over_dp = "R"
-    if wrong in ("shards over tp as copies", "everything divided"):
-        over_tp = "R"
+    if wrong == "own squares over dp²" and over_dp == "P":
+        return dp * dp * (1 if over_tp == "S" else tp)
+    in_dp, in_tp, letter = COUNTED.get(wrong, ("", "", ""))
+    over_dp, over_tp = letter if over_dp in in_dp else over_dp, letter if over_tp in in_tp else over_tp
     copies = (1 if over_dp == "S" else dp) * (1 if over_tp == "S" else tp)
     return copies**2 if wrong == "divided before the square" else copies
 

@@ -23,7 +23,7 @@ def _cases(generator: Generator) -> list[Case]:
         local, accumulation, seq = pick(generator, 5, 9), pick(generator, 2, 4), pick(generator, 11, 19)
         warmup, steps = pick(generator, 1, 3), pick(generator, 4, 6)
         seconds = (0.1 + 0.2 * randn(generator, warmup + steps).abs()).tolist()
-        seconds = [t + 2 * (k < warmup) for k, t in enumerate(seconds)]
+        seconds = [round(t + 2 * (k < warmup), 3) for k, t in enumerate(seconds)]
         cases.append(Case(dp * tp, (dp * tp, tp, local, accumulation, seq, seconds, warmup), mesh=(dp, tp)))
     return cases
 

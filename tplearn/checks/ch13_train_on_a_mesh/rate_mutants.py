@@ -77,6 +77,31 @@ MUTANTS = mutants_of(
         "You left the seconds of the first `warmup` steps out, but not their tokens.",
         RATE,
     ),
+    (
+        "every rank, warm-up counted",
+        "Two things: you counted the tokens of every rank, though the tp ranks of a row read the same windows; and you "
+        "counted all steps, though the first `warmup` ones are not to count.",
+        f"{ROWS[:-1]}; and {RATE}",
+    ),
+    (
+        "no accumulation, warm-up counted",
+        "Two things: you counted one micro-batch a step, though there are `accumulation` of them; and you counted all "
+        "steps, though the first `warmup` ones are not to count.",
+        f"the micro-batches of a step; and {RATE}",
+    ),
+    (
+        "one warm-up step counted",
+        "You counted the last of the slow steps, too: seconds[warmup − 1]. The first one that counts is "
+        "seconds[warmup].",
+        RATE,
+    ),
+    (
+        "first step alone left out",
+        "You left out the first step only. `warmup` says how many are slow.",
+        RATE,
+    ),
+    ("last steps left out", "You left out the last `warmup` steps. The first ones are the slow ones.", RATE),
+    ("rounded down", "You rounded down to a whole number.", "//, int() or round(): a rate may have a fraction."),
     ("one step too few", "You left out one step too many: seconds[warmup] is the first one that counts.", RATE),
     ("warm-up alone", "You kept the first `warmup` steps, and left the others out.", RATE),
     (

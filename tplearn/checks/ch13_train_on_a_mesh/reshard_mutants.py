@@ -21,6 +21,17 @@ MUTANTS = mutants_of(
         STATE,
     ),
     (
+        "weights not cut",
+        "You copied the old shards into the new parameters as they are. On another mesh a rank has other rows, and "
+        "the shapes differ.",
+        CUT,
+    ),
+    (
+        "weights joined and not cut",
+        "You joined the old shards and copied the dense tensor: the new parameter has room for this rank's shard.",
+        CUT,
+    ),
+    (
         "weights left",
         "You moved the optimizer and left the weights: the new model has its first, random ones.",
         "each parameter of the new model.",
@@ -49,9 +60,38 @@ MUTANTS = mutants_of(
         "state['step'], a tensor of no dimension: it is not cut, and it is not left out.",
     ),
     (
+        "one step ahead",
+        "AdamW's step counter is one too large. It counts the steps that were made.",
+        "state['step'], as it is.",
+    ),
+    (
+        "step joined",
+        "You joined everything in the state, the step counter too. It is one number, the same on every rank, and no "
+        "shard of anything: full_tensor refuses it.",
+        "state['step'], a tensor of no dimension: clone it.",
+    ),
+    (
         "step shared",
-        "Old and new run share the tensor in which AdamW counts steps: a step of the new run counts in the old one.",
-        "state['step']: clone it.",
+        "Old and new run share a tensor. What needs no joining was handed over as it is, AdamW's step counter most "
+        "likely: a step of the new run then changes the old one. (load_state_dict keeps that tensor, too.)",
+        "what your function returns for a tensor that is not cut: a clone.",
+    ),
+    (
+        "step taken for granted",
+        "You asked for state['step'] where there is none: SGD counts no steps, and a parameter that has had no "
+        "gradient yet has no state at all.",
+        "the loop over the state: all its items, whatever they are.",
+    ),
+    (
+        "moment taken for granted",
+        "You asked for state['exp_avg'] where there is none: SGD has momentum_buffer, and a parameter that has had no "
+        "gradient yet has no state at all.",
+        "the loop over the state: all its items, whatever they are.",
+    ),
+    (
+        "first group's rate",
+        "Every group of the new optimizer has the learning rate of the old one's first group.",
+        "param_groups: each group's own.",
     ),
     (
         "rates left",

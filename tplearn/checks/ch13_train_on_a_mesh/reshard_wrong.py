@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from tplearn.parallel import Partition, partitions
 
 Cut = Partition | None
+TAKEN_FOR_GRANTED = {"step taken for granted": "step", "moment taken for granted": "exp_avg"}
 
 
 @torch.no_grad()
@@ -18,8 +19,14 @@ def wrong_reshard_run(
     for (name, source, old_cut), (_, target, new_cut) in zip(partitions(old), partitions(new), strict=True):
         if old_cut is None and wrong == "plain modules left out":
             continue
-        if wrong != "weights left":
+        if wrong == "weights not cut":
+            target.copy_(source)
+        elif wrong == "weights joined and not cut":
+            target.copy_(source if old_cut is None else old_cut.full_tensor(source))
+        elif wrong != "weights left":
             target.copy_(_moved(source, old_cut, new_cut, wrong))
+        if wrong in TAKEN_FOR_GRANTED:
+            old_optimizer.state[source][TAKEN_FOR_GRANTED[wrong]]
         if source not in old_optimizer.state or wrong in ("weights alone", "weights and rates"):
             continue
         state = {key: _state(key, value, old_cut, new_cut, wrong) for key, value in old_optimizer.state[source].items()}
@@ -31,16 +38,19 @@ def wrong_reshard_run(
     for source, target in zip(old_optimizer.param_groups, new_optimizer.param_groups, strict=True):
         if wrong not in ("rates left", "weights alone"):
             target |= {key: value for key, value in source.items() if key != "params"}
-    if wrong == "groups with the old parameters":
-        for source, target in zip(old_optimizer.param_groups, new_optimizer.param_groups, strict=True):
+        if wrong == "groups with the old parameters":
             target.update(source)
+        if wrong == "first group's rate":
+            target["lr"] = old_optimizer.param_groups[0]["lr"]
 
 
 def _state(key: str, value: Tensor, old_cut: Cut, new_cut: Cut, wrong: str) -> Tensor:
     if key == "step":
         if wrong == "step shared":
             return value
-        return torch.zeros_like(value) if wrong == "step counter lost" else value.clone()
+        if wrong == "step joined" and old_cut is not None:
+            return old_cut.full_tensor(value)
+        return value * (wrong != "step counter lost") + (wrong == "one step ahead")
     if wrong == "state not cut":
         return value.clone()
     if wrong == "state joined and not cut":
