@@ -4,8 +4,8 @@ from tplearn.checks.compare import first_difference
 from tplearn.checks.exercise import Exercise
 from tplearn.checks.observe import Observation
 
-# What is told first: a changed input, a result that was not waited for, a seed of its own, a part that is missing, a plan
-# for modules that are not there, or a model that stops, spoils all that follows.
+# What is told first: a changed input, a result that was not waited for, a seed of its own, a part that is missing, a
+# plan for modules that are not there, or a model that stops, spoils all that follows.
 FIRST = ("inputs", "upstream", "handles", "seed", "parts", "plan", "runs")
 NOT_VALUES = (*FIRST, "wires", "memory", "ledger", "warning", "hook", "error", "refusal")
 
