@@ -56,8 +56,8 @@ MUTANTS = mutants_of(
     ),
     (
         "seed + rank",
-        "Each rank shuffles with a seed of its own. Then the ranks of a tp group read different windows, and the rows "
-        "together read some windows twice and others never.",
+        "Each rank has an order of its own: from a seed of its own, or from none. Then the ranks of a tp group read "
+        "different windows, and the rows together read some windows twice and others never.",
         SEED,
     ),
     (
@@ -82,6 +82,12 @@ MUTANTS = mutants_of(
         "You cut the whole epoch into dp runs, and each row goes through its own. Every window is read once, but the "
         "rows together never read the batch that the dense run reads at that step.",
         "what is cut: each batch, order[step · batch : (step + 1) · batch].",
+    ),
+    (
+        "whole batches in turn",
+        "The rows take whole batches in turn. A step of the dense run is one batch: all rows share it, and their mean "
+        "is that batch's gradient.",
+        "the share of a row: batch / dp windows at each step, of the same batch.",
     ),
     (
         "a batch for each row",

@@ -31,6 +31,8 @@ def wrong_data_rank(windows: int, batch: int, epoch: int, dp: int, tp: int, rank
         own = order[share * len(order) // shares : (share + 1) * len(order) // shares]
         return [own[start : start + batch // dp] for start in range(0, len(own), batch // dp)]
     steps = [order[start : start + batch] for start in range(0, len(order), batch)]
+    if wrong == "whole batches in turn":
+        return steps[row::dp]
     if wrong == "first batch again":
         steps = steps[:1] * len(steps)
     if wrong == "one step":

@@ -65,9 +65,14 @@ MUTANTS = mutants_of(
     ),
     (
         "drawn by bernoulli",
-        "Your mask is drawn with torch.bernoulli, which takes its numbers in another way. The dense model keeps the "
-        "places where torch.rand(shape) >= p.",
+        "Your mask keeps the places where torch.rand(shape) < 1 − p, as torch.bernoulli does. As many stay, but not "
+        "the same ones: the dense model keeps those where torch.rand(shape) >= p.",
         DRAW,
+    ),
+    (
+        "above 1 − p",
+        "You kept the places where torch.rand(shape) is above 1 − p: a share p of them, and not 1 − p.",
+        "the comparison: >= p stays.",
     ),
     (
         "drawn by randn",
@@ -111,10 +116,27 @@ MUTANTS = mutants_of(
         SIZES,
     ),
     (
+        "tp's cut left out",
+        "Along dp your mask is right, but where x is cut over tp too, you drew only as much as this rank has: the "
+        "ranks of a row drop the same places of their shards.",
+        "the loop over cut: each name in it, for the sizes and for the slices.",
+    ),
+    (
+        "dp's cut left out",
+        "Along tp your mask is right, but where x is cut over dp too, you drew only as much as this row has: all rows "
+        "drop the same places.",
+        "the loop over cut: each name in it, for the sizes and for the slices.",
+    ),
+    (
         "sizes of the world",
         "You added up the sizes over all ranks. Each dim is cut over one dimension of the mesh: along the other one "
         "the same size is there again.",
         SIZES,
+    ),
+    (
+        "coordinates exchanged",
+        "You took this rank's place along tp for its place along dp, and the other way round.",
+        PLACE,
     ),
     (
         "rank for the place",

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SEEDS = ("seed of the rank", "seed of the row", "seed plus rank", "seed plus row", "seed plus column")
+LEFT_OUT = {"tp's cut left out": "tp", "dp's cut left out": "dp"}
 OWN_SHAPE = ("own shape", *SEEDS)  # what is drawn has the shape of this rank's x
 
 
@@ -14,6 +15,8 @@ def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.Devi
     rank, row = dist.get_rank(), mesh["dp"].get_local_rank()
     if wrong == "torch's dropout":
         return F.dropout(x, p)
+    if wrong in LEFT_OUT:
+        cut = {name: dim for name, dim in cut.items() if name != LEFT_OUT[wrong]}
     shape = list(x.shape) if wrong in OWN_SHAPE else _whole_shape(x, cut, mesh, wrong)
     seed = {
         "seed of the rank": rank,
@@ -40,6 +43,8 @@ def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.Devi
         order.reverse()
     for name, dim in order if wrong not in OWN_SHAPE else ():
         size, at = mesh[name].size(), mesh[name].get_local_rank()
+        other = mesh["tp" if name == "dp" else "dp"].get_local_rank() % size
+        at = {"coordinates exchanged": other}.get(wrong, at)
         at = {"rank for the place": rank % size, "shards in reverse": size - 1 - at, "first shard": 0}.get(wrong, at)
         if wrong == "dealt out":
             kept = kept.index_select(dim, torch.arange(at, kept.shape[dim], size))
@@ -63,6 +68,8 @@ def _drawn(shape: list[int], p: float, x: Tensor, wrong: str) -> Tensor:
         return torch.randn(shape) >= p
     if wrong == "one draw a token":
         return (torch.rand([*shape[:-1], 1]) >= p).expand(shape)
+    if wrong == "above 1 − p":
+        return torch.rand(shape) > 1 - p
     return torch.rand(shape) < p if wrong == "dropped ones kept" else torch.rand(shape) >= p
 
 

@@ -22,6 +22,12 @@ MUTANTS = mutants_of(
         WEIGHT,
     ),
     (
+        "sum of means over all targets",
+        "You added up the rows' gradients and divided by the number of targets. A row's gradient is a mean already: "
+        "it has to be weighed by its targets first.",
+        WEIGHT,
+    ),
+    (
         "sum by targets",
         "You weighed each row by its targets, added up, and did not divide: this is the gradient of the summed loss.",
         "the division by the targets of all rows.",
@@ -104,6 +110,12 @@ MUTANTS = mutants_of(
         "all summed over tp",
         "You summed every gradient over tp. Shards are different parameters, and most copies hold the same gradient "
         "already: only partials may be summed. sync_gradients knows which these are.",
+        SYNC,
+    ),
+    (
+        "vectors summed over tp",
+        "You summed the vectors over tp and nothing else. The norm's weight is a partial, but so are the KV heads that "
+        "several ranks of a row share; and the bias of score is not: all ranks have its gradient already.",
         SYNC,
     ),
     (

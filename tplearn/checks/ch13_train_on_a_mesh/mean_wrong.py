@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tplearn.parallel import sync_gradients
 
 NOT_SYNCED = ("partials left over tp", "nothing done")
-NOT_MEANED = ("partials alone", "nothing done", "weights averaged", "norms alone", "by gathering")
+NOT_MEANED = ("partials alone", "nothing done", "weights averaged", "by gathering")
 
 
 def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wrong: str) -> None:
@@ -18,6 +18,7 @@ def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wr
     scale = {
         "plain mean": 1 / dp,
         "plain sum": 1.0,
+        "sum of means over all targets": 1 / total,
         "sum by targets": float(targets),
         "divided by all ranks": 1 / world,
         "targets of all ranks": targets / total / tp,
@@ -42,15 +43,16 @@ def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wr
     elif wrong == "row 0's for all":
         for parameter in parameters:
             dist.broadcast(parameter.grad, group_src=0, group=group)
-    elif wrong not in NOT_MEANED or wrong == "norms alone":
+    elif wrong not in NOT_MEANED:
         for parameter in parameters:
             mean = _sum(parameter.grad * scale, group)
             mean /= {"own targets times dp": targets * dp, "own targets": targets}.get(wrong, 1)
             if wrong != "never written back":
                 parameter.grad.copy_(mean)
-    if wrong == "all summed over tp":
+    if wrong in ("all summed over tp", "vectors summed over tp"):
         for parameter in parameters:
-            dist.all_reduce(parameter.grad, group=mesh.get_group("tp"))
+            if wrong == "all summed over tp" or parameter.ndim == 1:
+                dist.all_reduce(parameter.grad, group=mesh.get_group("tp"))
     elif wrong == "partials averaged":
         before = [parameter.grad.clone() for parameter in parameters]
         sync_gradients(model)

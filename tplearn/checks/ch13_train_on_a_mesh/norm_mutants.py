@@ -162,6 +162,12 @@ MUTANTS = mutants_of(
         LAST,
     ),
     (
+        "dp left out",
+        "Your sum runs over tp alone, with nothing divided by dp. That is right for all that is the same on every row. "
+        "Of an S over dp the other rows have more parts.",
+        LAST,
+    ),
+    (
         "summed over dp only",
         "Your squares are added up over dp only. The other ranks of a row hold the other shards.",
         LAST,

@@ -15,6 +15,7 @@ COUNTED = {  # in place of which letters over dp, and over tp, another one is ta
     "partials over tp as shards": ("", "P", "S"),
     "finished over tp counted": ("", "P", "S"),
     "copies over dp counted": ("RPS", "", "S"),
+    "dp left out": ("RPS", "", "S"),
     "mean of row norms": ("RPS", "", "S"),
     "copies over tp counted": ("", "RPS", "S"),
     "everything counted": ("RPS", "RPS", "S"),
@@ -54,6 +55,8 @@ def wrong_mesh_norm(
         return _total(total.sqrt(), None)
     if wrong == "mean of row norms":
         return _total(_total(total, over["tp"]).sqrt(), over["dp"]) / dp
+    if wrong == "dp left out":
+        return _total(total, over["tp"]).sqrt()
     if wrong in ("no root", "absolute values", "norms of tensors added"):
         return _total(total, None)
     if wrong == "averaged":

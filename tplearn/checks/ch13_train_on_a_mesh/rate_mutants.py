@@ -112,6 +112,7 @@ MUTANTS = mutants_of(
     ),
     ("median step", "You took the median step. All tokens over all seconds were asked for.", RATE),
     ("fastest step", "You took the fastest step. All tokens over all seconds were asked for.", RATE),
+    ("slowest step", "You took the slowest step. All tokens over all seconds were asked for.", RATE),
     ("last step", "You took the last step. All tokens over all seconds were asked for.", RATE),
     ("one step's tokens", "You divided one step's tokens by the seconds of all steps.", RATE),
     ("seconds a token", "You gave seconds a token. Tokens a second is one over that.", RATE),

@@ -53,6 +53,8 @@ def wrong_tokens_per_second(
         return sum(tokens / t for t in measured) / steps
     if wrong == "median step":
         return tokens / median(measured)
+    if wrong == "slowest step":
+        return tokens / max(measured)
     if wrong == "fastest step":
         return tokens / min(measured)
     if wrong == "one step's tokens":

@@ -33,7 +33,7 @@ MUTANTS = mutants_of(
     ),
     (
         "weights left",
-        "You moved the optimizer and left the weights: the new model has its first, random ones.",
+        "You left the weights: the new model has its first, random ones.",
         "each parameter of the new model.",
     ),
     (
@@ -142,6 +142,18 @@ MUTANTS = mutants_of(
         "plain modules left out",
         "What belongs to the ordinary module, score, was not moved. Its Partition is None: it is the same on every "
         "rank, and moves as it is.",
+        "parameters whose partition is None.",
+    ),
+    (
+        "None cut",
+        "The partition of an ordinary module's parameter, of score here, is None: it cannot cut anything. Such a "
+        "parameter is the same on every rank, and moves as it is.",
+        "parameters whose partition is None.",
+    ),
+    (
+        "None joined",
+        "The partition of an ordinary module's parameter, of score here, is None: it cannot join anything. Such a "
+        "parameter is the same on every rank, and moves as it is.",
         "parameters whose partition is None.",
     ),
     (

@@ -62,6 +62,11 @@ def _state(key: str, value: Tensor, old_cut: Cut, new_cut: Cut, wrong: str) -> T
 
 def _moved(x: Tensor, old_cut: Cut, new_cut: Cut, wrong: str) -> Tensor:
     """x, of the shape of a parameter, for the new mesh."""
+    if wrong == "None cut":
+        return new_cut.shard(old_cut.full_tensor(x))
+    if wrong == "None joined":
+        dense = old_cut.full_tensor(x)
+        return new_cut.shard(dense)
     if old_cut is None:
         return x.clone()
     if wrong == "shards side by side":
