@@ -178,9 +178,9 @@ def changed_plan(**changes: ParallelStyle | None) -> Callable[[nn.Module], Plan]
 # 14.3: quiet_plan(plan)
 
 
-def each_norm(plan: Plan) -> Plan:
+def any_norm(plan: Plan) -> Plan:
     style = PrepareModuleOutput(output_layouts=(R,), desired_output_layouts=(R,), use_local_output=False)
-    return {**plan, **{f"layers.{k}.norm": style for k in range(3)}}
+    return {**plan, "layers.?.norm": style}
 
 
 class AsOne(ParallelStyle):
@@ -605,7 +605,7 @@ RIGHT = {
         "own style": with_own_style,
     },
     "quiet_plan": {
-        "each norm": each_norm,
+        "by a pattern": any_norm,
         "own style": own_style,
         "input and output": input_and_output,
     },

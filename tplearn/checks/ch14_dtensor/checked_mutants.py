@@ -7,6 +7,7 @@ from tplearn.checks.ch14_dtensor.checked_wrong import (
     checked,
     last_name,
     layer_0,
+    leaves_only,
     no_pattern,
     over_dots,
     parameters_too,
@@ -36,6 +37,14 @@ MUTANTS = (
         "then; it names the rest of a key, not the key; and it comes once for each layer, also where a key matches in "
         "another one.",
         "a look at all keys, before parallelize_module.",
+    ),
+    Mutant(
+        "warnings on a copy",
+        partial(warnings_raised, on_a_copy=True),
+        "You tried the plan elsewhere first, and took PyTorch's warnings for the answer. But a warning names the rest "
+        "of a key, not the key, and it comes for each layer that has no such module, also where a key matches in "
+        "another one.",
+        "a look at the keys that asks once for each: does it match anywhere?",
     ),
     _wrong(
         "applied first",
@@ -82,8 +91,9 @@ MUTANTS = (
     ),
     _wrong(
         "* goes over dots",
-        "You compared whole names, and there a * also stands for dots: layers.*.wv seems to be "
-        "layers.0.attention.wv. parallelize_module compares name by name, finds no wv in a layer, and leaves it whole.",
+        "Your function takes layers.*.wv for a match. There is a wv, but not in a layer: it is in its attention, and a "
+        "* stands for one name, not for dots. (fnmatch on whole names lets it stand for dots.) parallelize_module "
+        "finds no wv there, and leaves it whole.",
         "fnmatch on each part between two dots.",
         find=over_dots,
     ),
@@ -106,6 +116,13 @@ MUTANTS = (
         "then it is no name.",
         "fnmatch(name, token), as parallelize_module does.",
         find=no_pattern,
+    ),
+    _wrong(
+        "leaves only",
+        "You looked among the modules that have no modules in them. A style may be meant for any: "
+        "PrepareModuleInput stands before attention as a whole.",
+        "named_modules() and named_children() give all of them.",
+        find=leaves_only,
     ),
     _wrong(
         "the last name",

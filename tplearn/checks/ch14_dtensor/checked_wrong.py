@@ -1,5 +1,6 @@
 """Wrong answers to exercise 14.1: who trusts the warning, who looks too late, who matches otherwise."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -41,6 +42,13 @@ def layer_0(model: nn.Module, key: str) -> Found:
 def no_pattern(model: nn.Module, key: str) -> Found:
     """* and other patterns are no names."""
     return key in _names(model), _names(model)
+
+
+def leaves_only(model: nn.Module, key: str) -> Found:
+    """Modules that have none in them."""
+    tokens, there = key.split("."), by_name(model, key)[1]
+    ends = [name.split(".") for name, module in model.named_modules() if not list(module.children())]
+    return any(len(end) == len(tokens) and all(map(fnmatch, end, tokens)) for end in ends), there
 
 
 def last_name(model: nn.Module, key: str) -> Found:
@@ -100,8 +108,15 @@ def trusting(model: nn.Module, mesh: DeviceMesh, plan: Plan) -> nn.Module:
     return parallelize_module(model, mesh, plan)
 
 
-def warnings_raised(model: nn.Module, mesh: DeviceMesh, plan: Plan) -> nn.Module:
-    """PyTorch's warning made an error."""
+def warnings_raised(model: nn.Module, mesh: DeviceMesh, plan: Plan, on_a_copy: bool = False) -> nn.Module:
+    """PyTorch's warning made an error; or all of them, on a copy, made one."""
+    if on_a_copy:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            parallelize_module(copy.deepcopy(model), mesh, plan)
+        if caught:
+            raise ValueError("; ".join(str(warning.message) for warning in caught))
+        return parallelize_module(model, mesh, plan)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -22,6 +22,7 @@ from tplearn.checks.ch14_dtensor.watch import (
     weights,
     written,
 )
+from tplearn.checks.compare import describe
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import plain
 
@@ -54,8 +55,11 @@ def _under(plan: Any, model: nn.Module, run: Callable[[], Any], upstream: Tensor
 
     "plan" says which keys match no module: PyTorch only warns of them.
     """
+    if not isinstance(plan, dict):
+        says = f"your function returned {describe(plain(plan))}, where a plan, a dict, is due."
+        return dict.fromkeys(("plan", "forward", "gradient", "weights"), says)
     seen: dict[str, Any] = {}
-    lost = [key for key in plan if not matches(model, key)] if isinstance(plan, dict) else []
+    lost = [key for key in plan if not matches(model, key)]
     if lost:
         seen["plan"] = f"no module is called {' or '.join(map(repr, lost))}; PyTorch warns of such a key and goes on."
     try:
@@ -114,8 +118,12 @@ def of_step(fn: Callable[..., Any], seed: int, inputs: tuple[int, int]) -> dict[
     model, generator = drawn(Model(words, layers), seed), Generator().manual_seed(seed + 1)
     ids, targets = (torch.randint(words, (BATCH, SEQ), generator=generator) for _ in range(2))
     norms = _NormsSee(model)
-    with _loss_as_before():
-        loss = fn(model, mesh_of(), ids.clone(), targets.clone())
+    try:
+        with _loss_as_before(), may_stop(model):
+            loss = fn(model, mesh_of(), ids.clone(), targets.clone())
+    except Stopped as stop:
+        seen = dict.fromkeys(("runs", "forward", "gradient", "tokens in a norm"), stop.says)
+        return seen | {"weights": weights(model)}
     if isinstance(loss, DTensor):
         loss = in_full({"loss": loss})["loss"]
     seen = {"forward": plain(loss), "gradient": gradients(model)}

@@ -10,8 +10,18 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.distributed.tensor.parallel import ParallelStyle
 
 from tplearn.checks.ch14_dtensor.twin import Model, drawn
-from tplearn.checks.ch14_dtensor.watch import Stopped, gradients, local, may_stop, mesh_of, weights, written
+from tplearn.checks.ch14_dtensor.watch import (
+    Stopped,
+    gradients,
+    local,
+    may_stop,
+    mesh_of,
+    shortened,
+    weights,
+    written,
+)
 from tplearn.checks.inputs import randn
+from tplearn.checks.inside import first_line
 from tplearn.checks.observe import changed_inputs, plain
 
 Plan = dict[str, ParallelStyle]
@@ -30,7 +40,11 @@ def of_checked(fn: Callable[..., Any], seed: int, inputs: tuple[Plan, dict[str, 
     del model.layers[1].feed_forward
     before = _applied(model)
     if not there:
-        result = fn(model, mesh_of(), dict(plan))
+        try:
+            result = fn(model, mesh_of(), dict(plan))
+        except ValueError as error:
+            says = f"your function refused a plan whose keys all match something: {shortened(first_line(str(error)))}"
+            return {"plan": says, "applied": "nothing", "returns": "nothing"}
         return {"applied": _applied(model), "returns": "the model" if result is model else plain(result)}
     try:
         fn(model, mesh_of(), dict(plan))
@@ -78,7 +92,7 @@ def of_ties(fn: Callable[..., Any], seed: int, inputs: tuple[bool, Plan]) -> dic
         model.output.weight = model.tok_embeddings.weight
     ids = torch.randint(words, (BATCH, SEQ), generator=generator)
     fn(model, mesh_of(), dict(plan))
-    seen: dict[str, Any] = {"one parameter": _same(model)}
+    seen: dict[str, Any] = {}
     try:
         with may_stop(model, "the model"):
             logits = model(ids)
@@ -88,7 +102,7 @@ def of_ties(fn: Callable[..., Any], seed: int, inputs: tuple[bool, Plan]) -> dic
         seen["gradient"] = gradients(model)
     except Stopped as stop:
         seen |= {"runs": stop.says, "forward": stop.says, "gradient": stop.says}
-    return seen | {"weights": weights(model)}
+    return seen | {"one parameter": _same(model), "weights": weights(model)}
 
 
 def _same(model: nn.Module) -> list[list[str]]:

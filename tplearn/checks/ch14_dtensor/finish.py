@@ -32,7 +32,7 @@ def finish_gradients(model: nn.Module, mesh: DeviceMesh) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-MESHES = ((1, 1), (1, 2), (1, 4), (2, 2))
+MESHES = ((1, 1), (1, 2), (1, 4), (3, 2))
 
 
 def _cases(generator: Generator) -> list[Case]:

@@ -1,71 +1,10 @@
 """What the wrong answers to exercise 14.6 show: sums and means over the wrong ranks, and messages too many."""
 
-import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor
-
+from tplearn.checks.ch14_dtensor.finish_wrong import wrong_finish
 from tplearn.checks.exercise import mutants_of
 
-
-def _own(gradient: Tensor) -> Tensor:
-    return gradient.to_local() if isinstance(gradient, DTensor) else gradient
-
-
-def _sum(
-    gradients: list[Tensor], group: dist.ProcessGroup | None, share: float = 1.0, one_by_one: bool = False
-) -> None:
-    """A share of each, summed over the group, in place; all in one message."""
-    for together in [[gradient] for gradient in gradients] if one_by_one else [gradients]:
-        flat = torch.cat([gradient.flatten() for gradient in together]) * share
-        dist.all_reduce(flat, group=group)
-        for gradient, total in zip(together, flat.split([gradient.numel() for gradient in together]), strict=True):
-            gradient.copy_(total.view_as(gradient))
-
-
-def _finish(model: nn.Module, mesh: DeviceMesh, wrong: str) -> None:
-    """The gradients finished with one thing `wrong`."""
-    tp, dp, dp_size, world = mesh.get_group("tp"), mesh.get_group("dp"), mesh["dp"].size(), mesh.size()
-    learning = {name: p for name, p in model.named_parameters() if p.grad is not None}
-    cut = {name: p for name, p in learning.items() if isinstance(p.grad, DTensor)}
-    partial = {name: p for name, p in cut.items() if p.grad.placements[0].is_partial()}
-    over_tp, over_dp = partial, learning
-    if wrong == "every gradient over tp":
-        over_tp = learning
-    if wrong == "replicated ones over tp too":
-        over_tp = {name: p for name, p in learning.items() if name in ("norm", "q_norm", "words", "bias")}
-    if wrong == "the plain one over tp too":
-        over_tp = partial | {"bias": learning["bias"]}
-    averaged = world // dp_size if wrong == "averaged over tp" else 1
-    if wrong == "all over all ranks":
-        _sum([_own(p.grad) for p in learning.values()], None, 1 / dp_size)
-        over_dp = {}
-    elif wrong not in ("partials left", "placements changed alone"):
-        _sum([_own(p.grad) for p in over_tp.values()], tp, 1 / averaged, wrong == "partials one by one")
-    for p in partial.values():
-        if wrong not in ("partials left", "still called partials"):
-            p.grad = DTensor.from_local(p.grad.to_local(), mesh["tp"], p.placements, run_check=False)
-    for name, p in cut.items():
-        if wrong != "words left whole" and name == "words":
-            p.grad = p.grad.redistribute(placements=p.placements)
-    over_dp = {
-        "no mean over dp": {},
-        "partials alone": partial,
-        "cut ones not over dp": {name: p for name, p in learning.items() if name in ("norm", "q_norm", "bias")},
-        "DTensors alone": cut,
-    }.get(wrong, over_dp)
-    share = {"summed over dp": 1.0, "mean over all ranks": 1 / world}.get(wrong, 1 / dp_size)
-    if over_dp:
-        group = tp if wrong == "dp and tp swapped" else dp
-        _sum([_own(p.grad) for p in over_dp.values()], group, share, wrong == "means one by one")
-    if wrong == "zeros for nothing":
-        for p in model.parameters():
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-
-
 MUTANTS = mutants_of(
-    _finish,
+    wrong_finish,
     (
         "every gradient over tp",
         "You summed every gradient over the tp ranks. Of a cut weight each of them has another shard, and sums of "
@@ -94,6 +33,17 @@ MUTANTS = mutants_of(
     (
         "mean over all ranks",
         "You divided by the number of all ranks. The losses that are averaged are those of the dp rows.",
+        "the division: by the size of dp.",
+    ),
+    (
+        "partials by all ranks, then the mean",
+        "You divided the partials' sum by the number of all ranks, and then came the mean over dp. Over tp nothing is "
+        "divided; over dp, once.",
+        "the divisions: one, by the size of dp.",
+    ),
+    (
+        "dp divided by tp",
+        "You divided by the size of tp where the mean over dp is taken. There are as many losses as rows, dp.",
         "the division: by the size of dp.",
     ),
     (
@@ -134,6 +84,18 @@ MUTANTS = mutants_of(
         "The embedding is cut, and its gradient is not: it is whole on every rank, R where S(0) is due, and whole it "
         "went over dp.",
         "p.grad.redistribute(placements=p.placements), before dp. It sends nothing: each rank keeps its own rows.",
+    ),
+    (
+        "rows by the world",
+        "You cut the embedding's gradient by the number of all ranks, or by a rank's number among all. Each row of the "
+        "mesh has all of it, and each of the row's tp ranks keeps a tp-th.",
+        "mesh['tp'].size() and mesh.get_local_rank('tp'), or redistribute, which knows both.",
+    ),
+    (
+        "full tensors",
+        "You put whole, plain tensors in the place of gradients: full_tensor() sends every shard to every rank, and "
+        "the optimizer wants a gradient that is cut as its parameter is.",
+        "what is assigned to p.grad: a DTensor, with p.placements.",
     ),
     (
         "no mean over dp",

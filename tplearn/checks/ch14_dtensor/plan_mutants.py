@@ -31,16 +31,28 @@ MUTANTS = mutants_of(
         "the style of attention.wo.",
     ),
     (
-        "wq and wo swapped",
-        "wq is Rowwise and wo Colwise in your plan. It is the other way round: columns first, for heads are outputs of "
-        "wq; rows last, for wo reads them.",
-        "the styles of attention.wq and attention.wo.",
+        "wq a row",
+        "You cut wq by rows, its inputs. But x is whole on every rank, and taken for a shard it is too long. Heads are "
+        "outputs of wq, wk and wv: columns first. The row is wo, which reads the heads.",
+        "the styles of wq, wk and wv, and that of wo.",
     ),
     (
-        "wq, wk, wv rows",
-        "You cut wq, wk and wv by rows, their inputs. But x is whole on every rank, and taken for a shard it is too "
-        "long. Heads are outputs: Colwise.",
-        "the styles of wq, wk and wv.",
+        "w1 a row",
+        "You cut w1 by rows, its inputs. But x is whole on every rank, and taken for a shard it is too long. w1 and w3 "
+        "come first: columns. The row is w2, which reads what they have made.",
+        "the styles of w1, w2 and w3.",
+    ),
+    (
+        "rows give own tokens",
+        "wo or w2 gives own tokens, S(1). That belongs to sequence parallelism; here the residual that it joins has "
+        "all tokens.",
+        "output_layouts of attention.wo and feed_forward.w2: R, as it is where you say nothing.",
+    ),
+    (
+        "norms as columns",
+        "A norm has no columns: PyTorch cuts linear layers and embeddings in this way, and nothing else. The weight of "
+        "q_norm stays whole; what is cut is what comes in.",
+        "the style for q_norm and k_norm.",
     ),
     (
         "only queries cut",

@@ -1,7 +1,7 @@
 """Wrong plans for exercise 14.2."""
 
 from torch import nn
-from torch.distributed.tensor import Replicate
+from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, SequenceParallel
 
 QKV = ("attention.wq", "attention.wk", "attention.wv")
@@ -24,10 +24,14 @@ def wrong_plan(model: nn.Module, wrong: str) -> Plan:
         layer |= dict.fromkeys(("feed_forward.w1", "feed_forward.w2", "feed_forward.w3"), whole)
     if wrong == "wo a column":
         layer["attention.wo"] = column
-    if wrong == "wq and wo swapped":
+    if wrong == "wq a row":
         layer |= {"attention.wq": row, "attention.wo": column}
-    if wrong == "wq, wk, wv rows":
-        layer |= dict.fromkeys(QKV, row)
+    if wrong == "w1 a row":
+        layer["feed_forward.w1"] = row
+    if wrong == "rows give own tokens":
+        layer |= dict.fromkeys(("attention.wo", "feed_forward.w2"), RowwiseParallel(output_layouts=Shard(1)))
+    if wrong == "norms as columns":
+        layer |= dict.fromkeys(("attention.q_norm", "attention.k_norm"), column)
     if wrong == "only queries cut":
         del layer["attention.wk"], layer["attention.wv"]
     if wrong == "wo left out":

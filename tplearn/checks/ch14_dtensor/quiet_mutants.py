@@ -49,6 +49,13 @@ def _plan(plan: Plan, wrong: str) -> Plan:
         return plan | {"layers.*.norm": _at_output(WHOLE, Shard(1))}
     if wrong == "before the norm":
         return plan | {"layers.*.norm": _at_input(1)}
+    if wrong == "y made a partial":
+        return plan | {"layers.*.norm": _at_output(WHOLE, Partial())}
+    if wrong == "after the block":
+        return plan | {"layers.*": _at_output(WHOLE, WHOLE)}
+    if wrong == "columns give DTensors":
+        column = ColwiseParallel(use_local_output=False)
+        return {key: column if isinstance(style, ColwiseParallel) else style for key, style in plan.items()}
     if wrong == "first block only":
         return plan | {"layers.0.norm": _at_output(WHOLE, WHOLE)}
     if wrong == "key without its place":
@@ -121,6 +128,23 @@ MUTANTS = mutants_of(
         "You made a DTensor of x, before the norm. The norm's weight is a plain tensor, and PyTorch refuses to mix the "
         "two. And it is after the norm that the ways of the two halves part: what flows back before it is finished.",
         "what the norm gives, not what it gets.",
+    ),
+    (
+        "y made a partial",
+        "You asked for a partial. No redistribution makes one: a P is what a product leaves behind, and y is finished. "
+        "It stays R; it is its gradient that comes back as a P.",
+        "desired_output_layouts.",
+    ),
+    (
+        "after the block",
+        "Your style stands after the block: what leaves it is a DTensor now, and y in it is a plain tensor, as before.",
+        "the module that gives y.",
+    ),
+    (
+        "columns give DTensors",
+        "Your columns give DTensors, and RoPE wants plain tensors. What they give was fine: what they *get* should be "
+        "one DTensor for all five.",
+        "the module that gives y. The lines that you were given stay as they are.",
     ),
     (
         "first block only",

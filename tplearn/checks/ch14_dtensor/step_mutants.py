@@ -37,6 +37,18 @@ OF_THE_PLAN = mutants_of(
         "PrepareModuleInput for attention and feed_forward: Shard(1) → Replicate().",
     ),
     (
+        "attention alone gathers",
+        "Right, and too loud: attention gathers its tokens once, but nobody says where the MLP's are gathered. w1 and "
+        "w3 get own tokens, and DTensor gathers what it needs, operator by operator.",
+        "PrepareModuleInput for feed_forward.",
+    ),
+    (
+        "MLP alone gathers",
+        "Right, and too loud: the MLP gathers its tokens once, but nobody says where attention's are gathered. wq, wk "
+        "and wv get own tokens, and DTensor gathers what it needs, operator by operator.",
+        "PrepareModuleInput for attention.",
+    ),
+    (
         "shards taken for whole",
         "Your plan says that attention and the MLP get whole sequences, R. A norm gives own tokens, and nobody gathers "
         "them.",
@@ -116,16 +128,22 @@ OF_THE_PLAN = mutants_of(
 OF_THE_STEP = mutants_of(
     wrong_step,
     (
-        "no positions",
-        "The model counts positions from the vectors that the embedding gives. These are own tokens, seq/p: RoPE's "
-        "tables are too short, and on every rank they would begin at 0.",
-        "the second argument of model: the positions of all tokens.",
+        "positions of own tokens",
+        "RoPE's tables are for own tokens, seq/p, and attention turns all tokens, gathered. Where you give no "
+        "positions, the model counts the vectors that the embedding gives, which are own tokens, and would begin at 0 "
+        "on every rank.",
+        "the second argument of model: torch.arange(seq).",
     ),
     (
-        "own positions",
-        "You gave each rank the positions of its own tokens. Attention sees all tokens, gathered, and turns all of "
-        "them.",
+        "positions [1, seq]",
+        "Your positions have a batch dimension, as Hugging Face's position_ids have. This model takes [seq].",
         "the second argument of model: torch.arange(seq).",
+    ),
+    (
+        "own targets",
+        "You cut the targets into own tokens. The logits are not: the head gathers all tokens, and cuts words. The "
+        "loss wants all targets.",
+        "the second argument of cross_entropy.",
     ),
     (
         "no loss_parallel",
@@ -153,6 +171,17 @@ OF_THE_STEP = mutants_of(
         "a share of the loss",
         "Your loss is divided by tp. All ranks have one and the same loss, of one batch: nothing is to be averaged.",
         "the division.",
+    ),
+    (
+        "loss not returned",
+        "The gradients are right, and nothing is returned: the loss is due.",
+        "the last line.",
+    ),
+    (
+        "loss summed over the ranks",
+        "You summed the loss over the ranks. Under loss_parallel it is finished, the same on every rank: it now counts "
+        "tp times.",
+        "what comes after backward: nothing.",
     ),
     (
         "norms finished one by one",

@@ -48,6 +48,10 @@ def _layer(wrong: str) -> Plan:
     if wrong == "each column gathers":
         del layer["attention"], layer["feed_forward"]
         layer |= dict.fromkeys((*QKV, *INNER), ColwiseParallel(input_layouts=OWN))
+    if wrong == "attention alone gathers":
+        del layer["feed_forward"]
+    if wrong == "MLP alone gathers":
+        del layer["attention"]
     if wrong == "nobody gathers":
         del layer["attention"], layer["feed_forward"]
     if wrong == "shards taken for whole":
@@ -92,7 +96,7 @@ def _plan(wrong: str) -> Plan:
     return {f"layers.*.{name}": style for name, style in _layer(wrong).items()} | ends
 
 
-def wrong_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor, wrong: str) -> Tensor:
+def wrong_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor, wrong: str) -> Tensor | None:
     """The step with one thing `wrong`."""
     p, seq = dist.get_world_size(), ids.shape[1]
     if wrong == "weights sent":
@@ -100,10 +104,12 @@ def wrong_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor,
     elif wrong != "nothing cut":
         parallelize_module(model, mesh, _plan(wrong), src_data_rank=None)
     positions = torch.arange(seq)
-    if wrong == "no positions":
+    if wrong == "positions of own tokens":
         positions = None
-    if wrong == "own positions":
-        positions = torch.arange(seq).chunk(p)[dist.get_rank()]
+    if wrong == "positions [1, seq]":
+        positions = positions[None]
+    if wrong == "own targets":
+        targets = targets.chunk(p, 1)[dist.get_rank()]
     parallel = wrong not in ("no loss_parallel", "logits gathered", "local logits", "nothing cut")
     with loss_parallel() if parallel else contextlib.nullcontext():
         logits = model(ids, positions)
@@ -116,6 +122,11 @@ def wrong_step(model: nn.Module, mesh: DeviceMesh, ids: Tensor, targets: Tensor,
             loss.backward()
     if wrong == "backward after the with":
         loss.backward()
+    if wrong == "loss not returned":
+        return None
+    if wrong == "loss summed over the ranks":
+        loss = loss.full_tensor().detach()
+        dist.all_reduce(loss)
     if wrong == "norms finished one by one":
         for parameter in model.parameters():
             if isinstance(parameter.grad, DTensor) and parameter.grad.placements != parameter.placements:

@@ -115,9 +115,10 @@ MUTANTS = mutants_of(
     ),
     (
         "module for module",
-        "You put a new head in the place of the old one, and with that the plan's hooks are gone: nobody makes a "
-        "DTensor of its input any more.",
-        "the weight, not the module.",
+        "The head's weight is a DTensor, and what comes in is a plain tensor: nobody makes a DTensor of it, for the "
+        "hooks that the head's line in the plan brings are not there. Either the line was left out, or a new module "
+        "stands in the head's place.",
+        "apply all of the plan, and change the weight, not the module.",
     ),
     (
         "frozen",

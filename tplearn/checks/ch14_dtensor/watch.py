@@ -18,6 +18,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from tplearn.checks.inside import first_line
 from tplearn.checks.observe import plain
 
+NOTES = ("torch.distributed.tensor", "torch._subclasses.fake_tensor")  # logs of what DTensor tries, for its authors
+
 
 def mesh_of(shape: tuple[int, ...] | None = None, names: tuple[str, ...] = ("tp",)) -> DeviceMesh:
     """A mesh of these sizes; of all ranks in a row for None. A rank makes it once in the life of its world."""
@@ -26,8 +28,14 @@ def mesh_of(shape: tuple[int, ...] | None = None, names: tuple[str, ...] = ("tp"
 
 @functools.cache
 def _made(world: dist.ProcessGroup, shape: tuple[int, ...], names: tuple[str, ...]) -> DeviceMesh:
-    logging.getLogger("torch.distributed.tensor").setLevel(logging.CRITICAL)  # its notes are for its authors
+    for name in NOTES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return init_device_mesh("cpu", shape, mesh_dim_names=names)
+
+
+def shortened(text: str, most: int = 160) -> str:
+    """Its beginning, where it is long."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -92,13 +100,18 @@ class Stopped(Exception):
 
 
 @contextlib.contextmanager
-def may_stop(model: nn.Module, doing: str) -> Iterator[None]:
-    """Say in which module a model stops: the plan is the reader's, and the line that fails is not."""
+def may_stop(model: nn.Module, doing: str = "") -> Iterator[None]:
+    """Say in which module a model stops: the plan is the reader's, and the line that fails is not.
+
+    doing: what stops where no module does. "": the reader's own code, whose errors go on their way.
+    """
     try:
         yield
     except Exception as error:
         names = {module: name for name, module in model.named_modules() if name}
         frames = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
         inside = [names[own] for own in frames if isinstance(own, nn.Module) and own in names]
-        place = f" in {inside[-1]}" if inside else ""
-        raise Stopped(f"{doing} stops{place}: {type(error).__name__}: {first_line(str(error))}") from error
+        if not inside and not doing:
+            raise
+        place = f"the model stops in {inside[-1]}" if inside else f"{doing} stops"
+        raise Stopped(f"{place}: {type(error).__name__}: {shortened(first_line(str(error)))}") from error
