@@ -15,7 +15,7 @@ from tplearn.llama.recipe import Recipe
 from tplearn.llama.train import Trainer
 from tplearn.llama.windows import batches
 from tplearn.planning import ModelShape
-from tplearn.show.figures.ch13 import RECORDED
+from tplearn.show.figures.ch13 import RECORDED, recorded_run
 from tplearn.show.figures.ch13_mesh import ORDERS, Mesh, Traffic, paint_mesh, windows_of
 from tplearn.show.widgets import mesh_picker
 
@@ -146,3 +146,17 @@ def test_the_recorded_small_curves_are_those_that_ranks_compute() -> None:
         away = max(abs(ours - due) / due for ours, due in zip(curve, dense, strict=True))
         low, high = (1e-6, 1e-2) if "float32" in name else (0.05, 1) if "cut over tp" in name else (0, 1e-11)
         assert low <= away < high, name
+
+
+def test_the_recorded_run_on_four_ranks_is_that_of_one_process() -> None:
+    alone, four = recorded_run("1x1"), recorded_run("2x2")
+    told = (RECORDED / "README.md").read_text()
+    for mesh, rows in (("1x1", alone), ("2x2", four)):
+        assert [row["step"] for row in rows] == list(range(1, 301))
+        assert f"--mesh {mesh} --steps 300 --batch 8 --length 128" in told
+    for ours, due in zip(four, alone, strict=True):
+        assert ours["rate"] == due["rate"] and ours["tokens"] == due["tokens"] == due["step"] * 8 * 128
+        assert ours["loss"] == pytest.approx(due["loss"], rel=0.02), "rounding, which training makes grow"
+        assert (ours["held_out_bits"] is None) == (due["held_out_bits"] is None)
+    assert four[-1]["held_out_bits"] == pytest.approx(alone[-1]["held_out_bits"], rel=0.01)
+    assert alone[-1]["loss"] < 0.75 * alone[0]["loss"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tplearn.show.curves import training_curves
 from tplearn.show.figures.ch13_mesh import ORDERS, paint_mesh
 from tplearn.show.mesh import DP_COLOUR, TP_COLOUR
 from tplearn.show.style import GREY, INK, RED, arrow, box, canvas, label
@@ -104,6 +105,17 @@ def _away(ax: Axes, curve: Sequence[float], dense: Sequence[float], line: dict, 
         largest = max(largest, abs(ours - theirs) / theirs)
         points.append(largest)
     ax.plot(points, label=text, **line)
+
+
+def draw_real_run() -> Figure:
+    """300 steps of tiny-llama's model on one process and on 2×2 ranks: loss, held-out bits a byte, tokens a second."""
+    return training_curves({f"dp×tp {mesh.replace('x', '×')}": recorded_run(mesh) for mesh in ("1x1", "2x2")})
+
+
+def recorded_run(mesh: str) -> list[dict]:
+    """The log of a recorded run of `tplearn train --mesh {mesh}`."""
+    lines = (RECORDED / f"train_{mesh}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def draw_mesh_picker() -> Figure:
