@@ -1,8 +1,13 @@
-"""What is told beside a wrong value: the only kind of case that is wrong, and a bill that is wrong too."""
+"""What is told beside a wrong value: which entries and kinds of case are wrong, and a bill that is wrong too."""
+
+from typing import Any
 
 from tplearn.checks.exercise import Case, Exercise
+from tplearn.checks.likeness import wrong_entry_names
 from tplearn.checks.observe import Observation
 from tplearn.checks.traffic import counted
+
+FEW = 3  # so many entries are told by their names
 
 
 def only_kind(cases: list[Case], wrong: list[list[str]]) -> str:
@@ -14,6 +19,22 @@ def only_kind(cases: list[Case], wrong: list[list[str]]) -> str:
     if not 1 <= len(bad) <= 2 or len(bad) > len(good) or "" in bad or good & bad.keys():
         return ""
     return f"\nOnly this kind of case is wrong: {'; '.join(bad)}. The others are right."
+
+
+def other_entries(got: Any, want: Any, names: list[str]) -> str:
+    """A sentence where, of three named entries or more, some are right: which of them, on all ranks, or which not."""
+    first = want[0] if isinstance(want, list) and want else want
+    if not isinstance(first, dict) or len(first) < 3:
+        return ""
+    bad = wrong_entry_names(got, want)
+    wrong, right = ([key for key in first if (str(key) in bad) is wanted] for wanted in (True, False))
+    if not right or min(len(wrong), len(right)) > FEW:
+        return ""
+    if len(wrong) == 1:
+        return f" Its other {len(right)} entries are right."
+    few, others, what = (wrong, right, "right") if len(wrong) <= len(right) else (right, wrong, "wrong")
+    told = " and ".join(names[key] if isinstance(key, int) and key < len(names) else str(key) for key in few)
+    return f" {'Wrong' if what == 'right' else 'Right'} there: {told}; the other {len(others)} are {what}."
 
 
 def bill(exercise: Exercise, mine: Observation, due: Observation) -> str:

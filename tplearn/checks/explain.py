@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tplearn.checks.arguments import arguments_of, called_with, numbers_in, tensors_in
 from tplearn.checks.aspects import wrong_aspects
-from tplearn.checks.beside import bill, only_kind
+from tplearn.checks.beside import bill, only_kind, other_entries
 from tplearn.checks.clues import ZERO, clues
 from tplearn.checks.compare import Difference, Failure, first_difference
 from tplearn.checks.exercise import Case, Exercise
@@ -48,6 +48,7 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
         return f"{case.where} {complaint}{only_kind(cases, wrong)}"
     difference = first_difference(mine.get(aspect), due.get(aspect)) or Difference((), "is missing")
     text = f"{case.where} {subject(aspect, list(difference.path), names, exercise)} {difference.how}."
+    text += other_entries(mine.get(aspect), due.get(aspect), names)
     if aspect == "gradient" and difference.how.startswith("is None"):
         return f"{text} {NO_WAY_BACK}"
     leaves = leaves_of(exercise, cases, got, want, aspect, difference.path)

@@ -41,7 +41,7 @@ def mutants_together(exercise: Exercise, cases: list[Case], got: Seen, want: See
     near = [
         (mutant, seen)
         for mutant, seen in zip(mutants, tried, strict=True)
-        if any(_near(exercise, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True))
+        if _near(exercise, [(cases[k].label, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True)])
     ]
     more = observe_trusted(exercise, [mutant.answer for mutant, _ in near], [cases[k] for k in rest]) if near else []
     for (mutant, seen), others in zip(near, more, strict=True):
@@ -49,9 +49,19 @@ def mutants_together(exercise: Exercise, cases: list[Case], got: Seen, want: See
         yield mutant, [on_case[k] for k in range(len(cases))]
 
 
-def _near(exercise: Exercise, got: Observation, seen: Observation, want: Observation) -> bool:
-    """Whether one case leaves it open that both make the same mistake: the mutant is right here, or shares one."""
-    mine, theirs = (wrong_aspects(exercise, one, want) for one in (got, seen))
+def _near(exercise: Exercise, seen: list[tuple[str, Observation, Observation, Observation]]) -> bool:
+    """Whether (label, answer's, mutant's, right) on few ranks leave it open that both make the same mistake.
+
+    That takes one label on which nothing speaks against it: elsewhere an answer may be wrong in a way of its own.
+    """
+    against = {label for label, *one in seen if _speaks_against(exercise, *one)}
+    return bool({label for label, *_ in seen} - against)
+
+
+def _speaks_against(exercise: Exercise, got: Observation, mutant: Observation, want: Observation) -> bool:
+    """Whether on this case the mutant's values are wrong, in a way in which the answer's are not."""
+    mine, theirs = (wrong_aspects(exercise, one, want) for one in (got, mutant))
     shared = set(mine) & set(theirs)
-    alike = any(shares_an_entry(got.get(aspect), seen.get(aspect), want.get(aspect)) for aspect in shared)
-    return not theirs or alike or bool(shared & {"refusal", "error"}) or ("ledger" in shared and not values_wrong(mine))
+    alike = any(shares_an_entry(got.get(aspect), mutant.get(aspect), want.get(aspect)) for aspect in shared)
+    own_mistake = bool(values_wrong(theirs)) or "error" in theirs
+    return own_mistake and not alike and "error" not in mine and "refusal" not in shared

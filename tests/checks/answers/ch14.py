@@ -25,6 +25,8 @@ from torch.nn import functional as F
 
 from tplearn.checks import Case
 from tplearn.checks.ch14_dtensor.checked import PLANS
+from tplearn.checks.ch14_dtensor.drive import BATCH, SEQ
+from tplearn.checks.ch14_dtensor.drive_parts import EQUAL, TIED
 from tplearn.checks.ch14_dtensor.mark import REFUSED
 from tplearn.checks.ch14_dtensor.twin import HIDDEN, Model, ParallelStack, drawn
 from tplearn.checks.inputs import randn
@@ -641,16 +643,16 @@ def gradients_of(model: nn.Module, result: Tensor, upstream: Tensor) -> dict[str
 def of_the_model(case: Case) -> dict:
     seed, (words, layers) = case.args
     model, generator = drawn(Model(words, layers), seed), Generator().manual_seed(seed + 1)
-    ids = torch.randint(words, (2, 4), generator=generator)
+    ids = torch.randint(words, (BATCH, SEQ), generator=generator)
     logits = model(ids)
-    gradient = gradients_of(model, logits, randn(generator, 2, 4, words))
+    gradient = gradients_of(model, logits, randn(generator, BATCH, SEQ, words))
     return {"forward": [logits.detach()] * case.tp, "gradient": [gradient] * case.tp}
 
 
 def of_the_stack(case: Case) -> dict:
     seed, (layers, _) = case.args
     model, generator = drawn(ParallelStack(layers), seed), Generator().manual_seed(seed + 1)
-    x, upstream = (randn(generator, 2, 4, HIDDEN) for _ in range(2))
+    x, upstream = (randn(generator, BATCH, SEQ, HIDDEN) for _ in range(2))
     x.requires_grad_()
     y = model(x)
     gradient = gradients_of(model, y, upstream)
@@ -660,7 +662,7 @@ def of_the_stack(case: Case) -> dict:
 def of_the_step(case: Case) -> dict:
     seed, (words, layers) = case.args
     model, generator = drawn(Model(words, layers), seed), Generator().manual_seed(seed + 1)
-    ids, targets = (torch.randint(words, (2, 4), generator=generator) for _ in range(2))
+    ids, targets = (torch.randint(words, (BATCH, SEQ), generator=generator) for _ in range(2))
     loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
     gradient = gradients_of(model, loss, torch.ones_like(loss))
     norms = [name.removesuffix(".weight") for name in gradient if re.search(r"(attention_|ffn_|^)norm\.weight$", name)]
@@ -668,15 +670,18 @@ def of_the_step(case: Case) -> dict:
     return {
         "forward": [loss.detach()] * case.tp,
         "gradient": [gradient] * case.tp,
-        "tokens in a norm": [dict.fromkeys(norms, 4 // case.tp)] * case.tp,
+        "tokens in a norm": [dict.fromkeys(norms, SEQ // case.tp)] * case.tp,
     }
 
 
 def of_the_ties(case: Case) -> dict:
-    seed, (tied, _) = case.args
+    seed, (tie, _) = case.args
     model, generator = drawn(Model(48, 0), seed), Generator().manual_seed(seed + 1)
+    tied = tie == TIED
     if tied:
         model.output.weight = model.tok_embeddings.weight
+    elif tie == EQUAL:
+        model.output.weight = nn.Parameter(model.tok_embeddings.weight.detach().clone())
     logits = model(torch.randint(48, (2, 4), generator=generator))
     gradient = gradients_of(model, logits, randn(generator, 2, 4, 48))
     table, head = "tok_embeddings.weight", "output.weight"

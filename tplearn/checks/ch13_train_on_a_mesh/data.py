@@ -16,14 +16,17 @@ def data_rank(windows: int, batch: int, epoch: int, dp: int, tp: int, rank: int)
     return [order[start : start + batch][row::dp] for start in range(0, windows - batch + 1, batch)]
 
 
+LEFT_OVER, ONE_SHORT = "windows left over", "a window is missing for one batch more"
+
+
 def _cases(generator: Generator) -> list[Case]:
-    """A batch divides by all ranks, and what is left over by the rows: what is cut by mistake comes out even."""
+    """A batch divides by all ranks, and mostly what is left over by the rows: what is cut by mistake comes out even."""
     meshes = [(1, 1), (1, 2), (2, 1), (1, 4), (2, 2), (4, 1), (2, 3), (3, 2)]
     cases = []
-    for label, several in (("", meshes), ("windows left over", [(1, 2), (2, 2), (3, 2)])):
+    for label, several in (("", meshes), (LEFT_OVER, [(1, 2), (2, 2), (3, 2)]), (ONE_SHORT, [(2, 1), (2, 2)])):
         for dp, tp in several:
             batch = 2 * dp * tp
-            left = dp * pick(generator, 1, 2 * tp - 1) if label else 0
+            left = {"": 0, ONE_SHORT: batch - 1}.get(label, dp * pick(generator, 1, 2 * tp - 1))
             windows = batch * pick(generator, 5, 6) + left
             epoch = pick(generator, 5, 99)
             cases.append(Case(dp * tp, (windows, batch, epoch, dp, tp), label=label, mesh=(dp, tp)))

@@ -107,6 +107,13 @@ MUTANTS = mutants_of(
         "the number of steps: windows // batch.",
     ),
     (
+        "rows dealt first",
+        "You deal the epoch out to the rows, and each row counts the steps of what it has. Where windows are left "
+        "over, some rows have enough of them for one step more than others: they would wait in its first collective "
+        "for ranks that have gone on to the next epoch.",
+        "the number of steps, the same for all rows: windows // batch.",
+    ),
+    (
         "last batch lost",
         "Where the windows fill the last batch exactly, you have one step too few: that batch counts, too.",
         "the number of steps: windows // batch.",

@@ -30,6 +30,10 @@ def wrong_data_rank(windows: int, batch: int, epoch: int, dp: int, tp: int, rank
     if wrong == "epoch cut in runs":
         own = order[share * len(order) // shares : (share + 1) * len(order) // shares]
         return [own[start : start + batch // dp] for start in range(0, len(own), batch // dp)]
+    if wrong == "rows dealt first":
+        own = _order(windows, epoch, row, rank, wrong)[row::dp]
+        each = batch // dp
+        return [own[start : start + each] for start in range(0, len(own) - each + 1, each)]
     steps = [order[start : start + batch] for start in range(0, len(order), batch)]
     if wrong == "whole batches in turn":
         return steps[row::dp]

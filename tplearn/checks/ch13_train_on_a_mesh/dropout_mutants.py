@@ -182,6 +182,11 @@ MUTANTS = mutants_of(
         "What stays is divided by p, the share that is dropped. 1 − p is the share that stays.",
         "the scale.",
     ),
+    (
+        "not scaled backward",
+        "What stays is divided by 1 − p forward, and its gradient is not.",
+        "backward: the gradient of x · c is c times the gradient.",
+    ),
     ("scaled twice", "What stays is divided by 1 − p twice.", "the scale: F.dropout has one of its own."),
     (
         "dropped ones kept",

@@ -53,7 +53,21 @@ def wrong_mesh_dropout(x: Tensor, p: float, cut: dict[str, int], mesh: dist.Devi
         else:
             kept = (kept.chunk if wrong == "torch.chunk" else kept.tensor_split)(size, dim)[at]
     scale = {"not scaled": 1.0, "scaled down": 1 - p, "divided by p": 1 / p, "scaled twice": 1 / (1 - p) ** 2}
+    if wrong == "not scaled backward":
+        return _Straight.apply(x * kept, 1 / (1 - p))
     return x * kept * scale.get(wrong, 1 / (1 - p))
+
+
+class _Straight(torch.autograd.Function):
+    """Scales forward only."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: float) -> Tensor:  # noqa: ANN001
+        return x * scale
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+        return gradient, None
 
 
 def _drawn(shape: list[int], p: float, x: Tensor, wrong: str) -> Tensor:

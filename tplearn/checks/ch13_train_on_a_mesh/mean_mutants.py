@@ -22,6 +22,12 @@ MUTANTS = mutants_of(
         WEIGHT,
     ),
     (
+        "weighed for DDP",
+        "Your gradients are dp times the right ones. The factor targets · dp / total is the recipe for DDP, which "
+        "divides by dp itself. An all_reduce does not.",
+        WEIGHT,
+    ),
+    (
         "sum of means over all targets",
         "You added up the rows' gradients and divided by the number of targets. A row's gradient is a mean already: "
         "it has to be weighed by its targets first.",

@@ -18,6 +18,7 @@ def wrong_mean_over_dp(model: nn.Module, targets: int, mesh: dist.DeviceMesh, wr
     scale = {
         "plain mean": 1 / dp,
         "plain sum": 1.0,
+        "weighed for DDP": targets / total * dp,
         "sum of means over all targets": 1 / total,
         "sum by targets": float(targets),
         "divided by all ranks": 1 / world,

@@ -26,7 +26,7 @@ from tplearn.checks.compare import describe
 from tplearn.checks.inputs import randn
 from tplearn.checks.observe import plain
 
-BATCH, SEQ = 2, 4
+BATCH, SEQ = 2, 8  # two tokens a rank on 4: one would be broadcast where lengths do not fit
 Plan = dict[str, ParallelStyle]
 
 

@@ -26,6 +26,7 @@ from tplearn.checks.observe import changed_inputs, plain
 
 Plan = dict[str, ParallelStyle]
 BATCH, SEQ = 2, 4
+TIED, APART, EQUAL = "tied", "not tied", "not tied, of equal numbers"  # embedding and head
 
 
 def of_checked(fn: Callable[..., Any], seed: int, inputs: tuple[Plan, dict[str, list[str]]]) -> dict[str, Any]:
@@ -44,14 +45,15 @@ def of_checked(fn: Callable[..., Any], seed: int, inputs: tuple[Plan, dict[str, 
             result = fn(model, mesh_of(), dict(plan))
         except ValueError as error:
             says = f"your function refused a plan whose keys all match something: {shortened(first_line(str(error)))}"
-            return {"plan": says, "applied": "nothing", "returns": "nothing"}
+            refused = f"nothing, because of {', '.join(_named(plan, str(error))) or 'no key that is named'}"
+            return {"plan": says, "applied": refused, "returns": "nothing"}
         return {"applied": _applied(model), "returns": "the model" if result is model else plain(result)}
     try:
         fn(model, mesh_of(), dict(plan))
         says, kind = "", "nothing"
     except Exception as error:  # whatever an answer raises is what is seen of it
         says, kind = str(error), _kind(error)
-    named = [key for key in plan if re.search(rf"(?<![\w.*\]]){re.escape(key)}(?!\w|\.\w|[*\[])", says)]
+    named = _named(plan, says)
     words = set(re.findall(r"\w+", re.sub("|".join(map(re.escape, named)) or "$^", " ", says)))
     missing = sorted({name for names in there.values() for name in names} - words)
     return {
@@ -62,6 +64,11 @@ def of_checked(fn: Callable[..., Any], seed: int, inputs: tuple[Plan, dict[str, 
             "changed all the same": [name for name, state in _applied(model).items() if state != before[name]],
         }
     }
+
+
+def _named(plan: Plan, says: str) -> list[str]:
+    """The plan's keys that a message names."""
+    return [key for key in plan if re.search(rf"(?<![\w.*\]]){re.escape(key)}(?!\w|\.\w|[*\[])", says)]
 
 
 def _kind(error: Exception) -> str:
@@ -80,16 +87,18 @@ def _applied(model: nn.Module) -> dict[str, str]:
     }
 
 
-def of_ties(fn: Callable[..., Any], seed: int, inputs: tuple[bool, Plan]) -> dict[str, Any]:
+def of_ties(fn: Callable[..., Any], seed: int, inputs: tuple[str, Plan]) -> dict[str, Any]:
     """fn(model, mesh, plan) for an embedding, a norm and a head, tied or not: logits, gradients, what is one parameter.
 
     "one parameter": the names of each. The gradients are those of all names.
     """
-    tied, plan = inputs
+    tie, plan = inputs
     words, generator = 48, Generator().manual_seed(seed + 1)
     model = drawn(Model(words, 0), seed)
-    if tied:
+    if tie == TIED:
         model.output.weight = model.tok_embeddings.weight
+    elif tie == EQUAL:
+        model.output.weight = nn.Parameter(model.tok_embeddings.weight.detach().clone())
     ids = torch.randint(words, (BATCH, SEQ), generator=generator)
     fn(model, mesh_of(), dict(plan))
     seen: dict[str, Any] = {}

@@ -104,8 +104,7 @@ MUTANTS = mutants_of(
     ),
     (
         "length not looked at",
-        "A spec with fewer or more entries than the weight has dims was accepted. Which dim did it leave out? "
-        "ValueError.",
+        "A spec whose entries are not as many as the weight's dims was accepted. ValueError.",
         "len(spec) and weight.ndim.",
     ),
     (

@@ -8,8 +8,8 @@ MUTANTS = mutants_of(
     wrong_plan,
     (
         "w2 and w3 swapped",
-        "You cut w3 by rows and w2 by columns. Under these names w1 and w3 read the stream side by side (gate and up), "
-        "and w2 comes after them (down): w2(silu(w1(x)) · w3(x)).",
+        "You cut w3 by rows, its inputs, as if it were the last of the three. Under these names w1 and w3 read the "
+        "stream side by side (gate and up), and w2 comes after them (down): w2(silu(w1(x)) · w3(x)).",
         "FeedForward.forward: which of the three reads what the others have made.",
     ),
     (

@@ -169,7 +169,8 @@ OF_THE_STEP = mutants_of(
     ),
     (
         "a share of the loss",
-        "Your loss is divided by tp. All ranks have one and the same loss, of one batch: nothing is to be averaged.",
+        "The loss that you back-propagate is divided by tp. All ranks have one and the same loss, of one batch: "
+        "nothing is to be averaged.",
         "the division.",
     ),
     (

@@ -5,7 +5,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, parallelize_module
 
-from tplearn.checks.ch14_dtensor.drive_parts import of_ties
+from tplearn.checks.ch14_dtensor.drive_parts import APART, EQUAL, TIED, of_ties
 from tplearn.checks.ch14_dtensor.ties_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inputs import pick
@@ -30,9 +30,9 @@ def _cases(generator: Generator) -> list[Case]:
     cases = []
     for tp in (1, 2, 4):
         for how, style in embeddings.items():
-            for tied in (True, False) if tp == 2 else (True,):
-                args = (pick(generator, 1, 10**6), (tied, {"tok_embeddings": style} | head))
-                cases.append(Case(tp, args, label=f"{'' if tied else 'not '}tied, embedding cut {how}"))
+            for tie in (TIED, APART if how == "by words" else EQUAL)[: 2 if tp == 2 else 1]:
+                args = (pick(generator, 1, 10**6), (tie, {"tok_embeddings": style} | head))
+                cases.append(Case(tp, args, label=f"{tie}, embedding cut {how}"))
     return cases
 
 

@@ -1,5 +1,6 @@
 """What the wrong answers to exercise 14.4 show: two parameters with equal numbers, ties that nobody asked for."""
 
+import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
@@ -13,7 +14,7 @@ Plan = dict[str, ParallelStyle]
 def _tied(model: nn.Module, mesh: DeviceMesh, plan: Plan, wrong: str) -> None:
     """The plan applied, and the tie made with one thing `wrong`."""
     table = model.tok_embeddings.weight
-    tied = model.output.weight is table
+    tied, equal = model.output.weight is table, torch.equal(model.output.weight, table)
     if wrong == "embedding left out":
         plan = {key: style for key, style in plan.items() if key == "output"}
     if wrong == "head left out":
@@ -24,9 +25,9 @@ def _tied(model: nn.Module, mesh: DeviceMesh, plan: Plan, wrong: str) -> None:
         parallelize_module(model, mesh, plan)
     else:
         parallelize_module(model, mesh, plan, src_data_rank=None)
-    if wrong == "always tied":
+    if wrong == "always tied" or (wrong == "equal numbers tied" and equal):
         model.tok_embeddings.weight = model.output.weight
-    if not tied or wrong in ("two parameters", "always tied"):
+    if not tied or wrong in ("two parameters", "always tied", "equal numbers tied"):
         return
     if wrong in ("embedding's stays", "embedding left out"):
         model.output.weight = model.tok_embeddings.weight
@@ -55,9 +56,9 @@ MUTANTS = mutants_of(
     (
         "two parameters",
         "Embedding and head are two parameters. Their numbers are equal, so the logits are right; but each gets its "
-        "own half of the gradient, and after the first step they differ. It does not help to tie them before "
-        "parallelize_module, which makes a new parameter for each, nor to copy numbers or storage: it must be one "
-        "nn.Parameter, under two names.",
+        "own part of the gradient, and the optimizer makes a step of its own with each. It does not help to tie them "
+        "before parallelize_module, which makes a new parameter for each, nor to copy numbers or storage: it must be "
+        "one nn.Parameter, under two names.",
         "after parallelize_module: model.a.weight = model.b.weight.",
     ),
     (
@@ -65,6 +66,12 @@ MUTANTS = mutants_of(
         "You tied a model that was not: its embedding has lost its numbers. Whether it was tied must be asked before "
         "parallelize_module, while the two are still one.",
         "model.output.weight is model.tok_embeddings.weight, asked first.",
+    ),
+    (
+        "equal numbers tied",
+        "You tie two parameters because their numbers are equal. Two tables that begin alike are still two: each gets "
+        "a gradient of its own, and after a step they differ. Tied means one parameter under two names.",
+        "model.output.weight is model.tok_embeddings.weight, asked before parallelize_module.",
     ),
     (
         "embedding's stays",
@@ -75,8 +82,8 @@ MUTANTS = mutants_of(
     ),
     (
         "the old table",
-        "You put the old parameter back, a plain tensor and whole. The styles make DTensors of what comes in, and "
-        "PyTorch refuses to mix the two.",
+        "A weight is a plain tensor now: the old table, or a local shard. The styles make DTensors of what comes in, "
+        "and PyTorch refuses to mix the two.",
         "one of the two parameters that parallelize_module has made.",
     ),
     (
