@@ -17,8 +17,8 @@ from tplearn.sizes import shown
 class ByHand:
     """All gradients in one bucket, one all-reduce over the replicas, divided by their number.
 
-    The mean and `sync_gradients` are both sums, over other ranks, so either may come first. A norm may not: it is the
-    mean's.
+    The mean and `sync_gradients` are both sums, over other ranks, so either may come first. (Here the mean: it makes
+    new gradients, and `sync_gradients` remembers those that it has summed.) A norm may not: it is the mean's.
     """
 
     def __init__(self, model: Llama, mesh: DeviceMesh | None) -> None:
@@ -43,11 +43,11 @@ class ByHand:
         """After the last backward of a step: every gradient is the mean over the replicas."""
         if self.dp.world_size == 1:
             return
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        bucket = torch.cat([gradient.flatten() for gradient in gradients])
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        bucket = torch.cat([parameter.grad.flatten() for parameter in parameters])
         total = plain_all_reduce(bucket, self.dp).div_(self.dp.world_size)
-        for gradient, mean in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+        for parameter, mean in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = mean.view_as(parameter)
 
 
 class ByDDP(ByHand):

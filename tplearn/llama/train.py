@@ -94,8 +94,8 @@ class Trainer:
         with self.engine.accumulating():
             losses = [self._backward(part, len(parts)) for part in firsts]
         losses.append(self._backward(last, len(parts)))
-        sync_gradients(self.model)
         self.engine.mean_gradients()
+        sync_gradients(self.model)
         return torch.stack(losses).sum()
 
     def _backward(self, windows: Tensor, parts: int) -> Tensor:

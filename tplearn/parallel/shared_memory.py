@@ -53,12 +53,21 @@ class SharedMemory:
         weakref.finalize(self, lambda: [os.close(handle) for handle in watched])
 
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
-        """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32."""
+        """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32.
+
+        A large one goes as a reduce-scatter and an all-gather, so that a rank reads it twice, and not once for each rank.
+        """
         if x.nbytes <= BUFFER:
             return _combine(self.exchange(x), reduce_op)
-        total = x.new_empty(x.shape)
-        for own, out in zip(_pieces(x), _pieces(total), strict=True):
-            _combine(self.exchange(own), reduce_op, out)
+        total, ranks = x.new_empty(x.shape), len(self.ranks)
+        for own, out in zip(_pieces(x, ranks), _pieces(total, ranks), strict=True):
+            pieces = self.exchange(own)
+            if ranks == 2 or own.numel() % ranks:
+                _combine(pieces, reduce_op, out)
+                continue
+            part = _combine([piece.chunk(ranks)[self.rank] for piece in pieces], reduce_op)
+            for whole, theirs in zip(out.chunk(ranks), self.exchange(part), strict=True):
+                whole.copy_(theirs)
         return total
 
     def reduce_scatter(self, x: Tensor, reduce_op: str) -> Tensor:
@@ -123,9 +132,9 @@ def _views(buffers: list[list[Tensor]], turn: int, shape: torch.Size, dtype: tor
     return [of_rank[turn][: shape.numel() * dtype.itemsize].view(dtype).view(shape) for of_rank in buffers]
 
 
-def _pieces(x: Tensor) -> Sequence[Tensor]:
-    """x, where it fits a buffer; else flat and in pieces that do."""
-    return (x,) if x.nbytes <= BUFFER else x.contiguous().view(-1).split(BUFFER // x.element_size())
+def _pieces(x: Tensor, ranks: int = 1) -> Sequence[Tensor]:
+    """x, where it fits a buffer; else flat and in pieces that do, of which all but the last divide by the ranks."""
+    return (x,) if x.nbytes <= BUFFER else x.contiguous().view(-1).split(BUFFER // x.element_size() // ranks * ranks)
 
 
 def _combine(pieces: list[Tensor], reduce_op: str, out: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tplearn.parallel.place import Place
-from tplearn.parallel.shared_memory import BLOCK, TOKEN, SharedMemory
+from tplearn.parallel.shared_memory import BLOCK, BUFFER, TOKEN, SharedMemory
 from tplearn.ranks.ops import Call
 from tplearn.ranks.recorder import exchange, is_recorded
 
@@ -116,7 +116,7 @@ def _memory(x: Tensor, read: int, place: Place) -> SharedMemory | None:
 
 def carry_all_reduce(x: Tensor, reduce_op: str, place: Place) -> Tensor:
     """A new tensor: x combined over the ranks, "sum" or "max"."""
-    memory = _memory(x, x.nbytes * place.world_size, place)
+    memory = _memory(x, x.nbytes * (place.world_size if x.nbytes <= BUFFER else 2), place)
     if memory is None:
         total = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, op=REDUCE_OPS[reduce_op], group=place.group)
