@@ -55,7 +55,7 @@ class SharedMemory:
     def all_reduce(self, x: Tensor, reduce_op: str) -> Tensor:
         """A new tensor: x combined over the ranks, in rank order, so all get the same bits. Halves add in float32.
 
-        A large one goes as a reduce-scatter and an all-gather, so that a rank reads it twice, and not once for each rank.
+        A large one goes as a reduce-scatter and an all-gather: a rank reads it twice, and not once for each rank.
         """
         if x.nbytes <= BUFFER:
             return _combine(self.exchange(x), reduce_op)
