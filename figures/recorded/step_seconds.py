@@ -8,21 +8,13 @@ import time
 
 import torch
 import torch.distributed as dist
+from overlay import CONFIG  # the page's model; it lies beside this script
 from torch.distributed.device_mesh import init_device_mesh
 
 from tplearn import run_ranks
-from tplearn.llama import LlamaConfig
 from tplearn.llama.recipe import Recipe
 from tplearn.llama.train import Trainer
 
-CONFIG = LlamaConfig(
-    hidden_size=64,
-    intermediate_size=192,
-    num_hidden_layers=2,
-    num_attention_heads=8,
-    num_key_value_heads=2,
-    vocab_size=128,
-)
 MESHES = ((4, 1), (2, 2), (1, 4))
 WINDOWS, LENGTH, STEPS, WARM = 4, 32, 160, 10
 

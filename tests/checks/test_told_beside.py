@@ -8,11 +8,13 @@ from torch import Tensor
 
 from tests.checks.told import told
 from tplearn.checks import find_exercise, judge
+from tplearn.checks.beside import other_entries
 from tplearn.checks.clues import clues
 from tplearn.checks.leaf import Leaf
 from tplearn.planning.models import ModelShape
 from tplearn.simulated import Ledger, all_gather, all_reduce
 
+NORM = find_exercise("mesh_norm")
 COUNT, WEIGHTS, CACHE = map(find_exercise, ("parameter_count", "weight_bytes_per_rank", "kv_cache_bytes"))
 BYTES, PLAN, COLUMN = map(find_exercise, ("mlp_communication_bytes", "linear_by_plan", "column_parallel"))
 SPLIT, ROWS, RESHARD = map(find_exercise, ("split_columns", "split_rows", "reshard_gate_up"))
@@ -184,3 +186,34 @@ def test_a_wrong_type_of_a_single_number_is_told() -> None:
         return [total.float() for total in RING.reference(tensors, ring)]
 
     assert "is float32, where float64 is due" in told(RING, in_float32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("a", " Its other 6 entries are right."),
+        ("ab", " Wrong there: a and b; the other 5 are right."),
+        ("abcde", " Right there: f and g; the other 5 are wrong."),
+        ("abcdefg", ""),
+    ],
+)
+def test_which_named_entries_are_wrong_is_told(wrong: str, says: str) -> None:
+    due = {name: torch.tensor(1.0) for name in "abcdefg"}
+    mine = {name: value + (name in wrong) for name, value in due.items()}
+    told_of = other_entries(mine, due, [])
+    assert told_of == says
+    assert other_entries([due, mine], [due, due], []) == told_of, "wrong on one rank of two"
+
+
+def test_few_entries_and_numbered_ones() -> None:
+    assert other_entries({"a": 1, "b": 2}, {"a": 1, "b": 3}, []) == "", "the sentence before has said it"
+    due = {0: 1.0, 1: 1.0, 2: 1.0, "bias": 1.0}
+    assert other_entries(due | {0: 2.0, "bias": 2.0}, due, ["x", "w", "v"]).startswith(" Wrong there: x and bias;")
+
+
+def test_a_norm_that_misses_one_kind_of_gradient_is_told_which() -> None:
+    def mesh_norm(gradients: list[Tensor], states: list, mesh: object) -> Tensor:
+        kept = [0 * g if state == ("S", "R") else g for g, state in zip(gradients, states, strict=True)]
+        return NORM.reference(kept, states, mesh)
+
+    assert "Wrong there: S over dp, R over tp and all together; the other 7 are right." in told(NORM, mesh_norm)

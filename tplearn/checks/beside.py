@@ -22,7 +22,7 @@ def only_kind(cases: list[Case], wrong: list[list[str]]) -> str:
 
 
 def other_entries(got: Any, want: Any, names: list[str]) -> str:
-    """A sentence where, of three named entries or more, some are right: which of them, on all ranks, or which not."""
+    """A sentence where, of three named entries or more, some are right on all ranks: which of them, or which not."""
     first = want[0] if isinstance(want, list) and want else want
     if not isinstance(first, dict) or len(first) < 3:
         return ""
@@ -32,9 +32,14 @@ def other_entries(got: Any, want: Any, names: list[str]) -> str:
         return ""
     if len(wrong) == 1:
         return f" Its other {len(right)} entries are right."
-    few, others, what = (wrong, right, "right") if len(wrong) <= len(right) else (right, wrong, "wrong")
-    told = " and ".join(names[key] if isinstance(key, int) and key < len(names) else str(key) for key in few)
-    return f" {'Wrong' if what == 'right' else 'Right'} there: {told}; the other {len(others)} are {what}."
+    if len(wrong) <= len(right):
+        return f" Wrong there: {_listed(wrong, names)}; the other {len(right)} are right."
+    return f" Right there: {_listed(right, names)}; the other {len(wrong)} are wrong."
+
+
+def _listed(keys: list[int | str], names: list[str]) -> str:
+    """ "S over dp, R over tp and all together"; a number stands for the argument of that place."""
+    return " and ".join(names[key] if isinstance(key, int) and key < len(names) else str(key) for key in keys)
 
 
 def bill(exercise: Exercise, mine: Observation, due: Observation) -> str:
