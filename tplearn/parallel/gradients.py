@@ -69,7 +69,7 @@ def gradient_norm(module: nn.Module) -> Tensor:
                 "that the norm can be taken"
             )
         for view in _counted_once(gradient, partition):
-            total += torch.linalg.vector_norm(view, dtype=torch.float64).square().to(total.device)
+            total += _sum_of_squares(view).to(total.device)
     while places := max(squares, key=len, default=()):
         total = plain_all_reduce(squares.pop(places), places[-1])
         squares[places[:-1]] = squares.get(places[:-1], 0) + total
@@ -105,6 +105,13 @@ def _counted_once(gradient: Tensor, partition: Partition | None) -> list[Tensor]
     if partition is None:
         return [rows_here(gradient)[0]]
     return [view for chunk, view in views_here(partition, gradient) if chunk.copy == 0]
+
+
+def _sum_of_squares(view: Tensor) -> Tensor:
+    """In float64; the norm of a row in the view's own dtype (halves in float32): a row is too short for much rounding, and
+    a copy of everything in float64 would take longer than the norm."""
+    rows = torch.linalg.vector_norm(view, dim=-1, dtype=torch.promote_types(view.dtype, torch.float32))
+    return rows.double().square().sum()
 
 
 def _partial_rows(gradient: Tensor, partition: Partition) -> Tensor:

@@ -21,7 +21,9 @@ HEADER = 64  # bytes before the buffers: a tag for each buffer (2 × 8), nothing
 TOKEN = slice(32, 64)  # random bytes, by which a block is known
 SIZE_BITS = 24  # a tag: the number of the exchange, then in so many bits the bytes of its piece
 BLOCK = HEADER + 2 * BUFFER
-SPIN_SECONDS = 0.01  # so long a waiting rank only yields its core; then it sleeps
+# A waiting rank yields its core for so long; then it naps, for a tenth of what it has waited and a millisecond at most:
+# where ranks are more than cores, those that still compute need them.
+YIELD_SECONDS, LONGEST_NAP = 0.0001, 0.001
 LIMIT_SECONDS = 1800.0  # as gloo's own
 COMBINE = {"sum": (torch.add, Tensor.add_), "max": (torch.maximum, Tensor.clamp_min_)}  # to a new tensor, in place
 
@@ -109,10 +111,11 @@ class SharedMemory:
         start, own, tags = time.monotonic(), self.ranks[self.rank], self.tags[peer]
         while tags[turn] >> SIZE_BITS < self.exchanges:
             waited = time.monotonic() - start
-            if waited < SPIN_SECONDS:
+            if waited < YIELD_SECONDS:
                 os.sched_yield()
                 continue
-            ended = self.ended.poll(1)  # sleeps for a millisecond
+            time.sleep(min(waited / 10, LONGEST_NAP))
+            ended = self.ended.poll(0)
             if ended and tags[turn] >> SIZE_BITS < self.exchanges:
                 rank = self.rank_of_handle[ended[0][0]]
                 raise RankDied(f"rank {rank} ended while rank {own} waited in a collective.")
