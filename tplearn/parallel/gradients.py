@@ -108,8 +108,10 @@ def _counted_once(gradient: Tensor, partition: Partition | None) -> list[Tensor]
 
 
 def _sum_of_squares(view: Tensor) -> Tensor:
-    """In float64; the norm of a row in the view's own dtype (halves in float32): a row is too short for much rounding, and
-    a copy of everything in float64 would take longer than the norm."""
+    """In float64; of a row in the view's own dtype (halves in float32).
+
+    A row is too short for much rounding, and a copy of everything in float64 would take longer than the norm.
+    """
     rows = torch.linalg.vector_norm(view, dim=-1, dtype=torch.promote_types(view.dtype, torch.float32))
     return rows.double().square().sum()
 
