@@ -4,15 +4,20 @@
 # make figures    draw the figures again
 # make exercises  make exercises/ from solutions/
 # make notebooks  run chapters/ and solutions/ again and store their outputs
+# make xla        install Torch-XLA beside the course, for `tplearn verify --with torch-xla`: 7 GB in .venv-xla
 # Each sets up .venv by itself when needed. On Linux without a GPU, `make TORCH=cpu lab` downloads a much smaller torch.
+# `make JAX=no lab` leaves out JAX (0.5 GB), which only chapter 15 uses.
 
 VENV := .venv
 PY := $(VENV)/bin/python
+XLA := .venv-xla
 # The first interpreter that is new enough; `make PYTHON=... lab` overrules the search.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= default
-TORCH_PIN := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+JAX ?= yes
+EXTRAS := $(if $(filter no,$(JAX)),,[jax])
+TORCH_PIN := $(shell sed -n '/^dependencies/,/^]/s/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # What breaks most often breaks here: the house's rules, verdicts, diagnosis, ledgers, what is refused.
 QUICK := tests/test_house.py tests/test_sizes.py tests/simulated tests/planning tests/course \
@@ -21,7 +26,7 @@ QUICK := tests/test_house.py tests/test_sizes.py tests/simulated tests/planning 
 	tests/parallel/test_collectives.py tests/parallel/test_ledger.py tests/parallel/test_refusals.py \
 	tests/llama/test_config.py tests/llama/test_refusals.py tests/notebooks/test_release.py
 
-.PHONY: lab test quick lint figures exercises notebooks clean
+.PHONY: lab test quick lint figures exercises notebooks xla clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -47,8 +52,10 @@ exercises: $(VENV)/.lab
 notebooks: $(VENV)/.lab
 	$(PY) -m tplearn.grading.notebooks
 
+xla: $(XLA)/.done
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(XLA) build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "This course needs Python 3.11, 3.12 or 3.13 with its venv module" \
@@ -61,9 +68,24 @@ ifeq ($(TORCH),cpu)
 	$(PY) -m pip install --quiet uv
 	$(VENV)/bin/uv pip install --python $(PY) --torch-backend=cpu "$(TORCH_PIN)"
 endif
-	$(PY) -m pip install --quiet -e .
+	$(PY) -m pip install --quiet -e ".$(EXTRAS)"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.lab
 	$(PY) -m pip install --quiet -e ".[dev,peers]"
+	@touch $@
+
+# Its torch is another release than the course's. The last line is a look whether the two belong together.
+$(XLA)/.done: pyproject.toml
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "Torch-XLA is made for Linux on x86-64 only; chapter 15 shows" \
+		"what it printed there, and needs no more."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Torch-XLA needs Python 3.11, 3.12 or 3.13 with its venv module."; exit 1; }
+	@echo "Torch-XLA goes into $(XLA): with CUDA's libraries, which its torch brings along, 4 GB to download and 7 GB on" \
+		"disk. (make TORCH=cpu xla: 0.3 GB to download, from PyTorch's own index.)"
+	$(PYTHON) -m venv $(XLA)
+	$(XLA)/bin/python -m pip install --quiet uv
+	$(XLA)/bin/uv pip install --python $(XLA)/bin/python --compile-bytecode --group xla \
+		$(if $(filter cpu,$(TORCH)),--torch-backend=cpu)
+	@PJRT_DEVICE=CPU $(XLA)/bin/python -c 'import torch_xla' || { echo "Torch-XLA is installed and does not start." \
+		"Where libpython is missing: on Debian and Ubuntu, apt install libpython3.11 (or your Python's)."; exit 1; }
 	@touch $@

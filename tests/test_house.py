@@ -14,8 +14,8 @@ from tplearn.course.places import HERE
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "show", "course")
-FLOORS += ("page", "checks", "grading", "commands")
+FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "gspmd", "show")
+FLOORS += ("course", "page", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -100,14 +100,19 @@ def test_conda_and_pip_users_get_the_same_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     environment = (ROOT / "environment.yml").read_text()
     entries = re.findall(r"^ +- (.+?) *$", environment, flags=re.M)
-    assert [entry for entry in entries if "==" in entry] == project["dependencies"]
+    due = [*project["dependencies"], *project["optional-dependencies"]["jax"]]
+    assert [entry for entry in entries if "==" in entry] == due
     assert f"python{project['requires-python']}" in entries
     assert entries[-1] == "-e ."
 
 
 def test_every_dependency_is_pinned_exactly_and_in_one_place() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = read["project"], read["dependency-groups"]
     pins = [*project["dependencies"], *(pin for extra in project["optional-dependencies"].values() for pin in extra)]
+    apart = {pin for group in groups.values() for pin in group} - set(pins)
+    assert {pin.split("==")[0] for pin in apart} == {"torch", "torch_xla"}, "the rest is as in the course"
+    pins += apart
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     names = "|".join(re.escape(pin.split("==")[0]) for pin in pins)
     pin_elsewhere = re.compile(rf"\b({names})(\[[\w,]*\])? *[=~]= *[0-9]")

@@ -171,10 +171,19 @@ def _jupyter_kernel() -> Iterator[Finding]:
 
 
 def _chromium() -> Iterator[Finding]:
-    if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
-        yield Finding("Chromium", "ok", "found (only the tests use it)")
-    else:
-        yield Finding("Chromium", "ok", "not found; only the browser tests would use it")
+    there = any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    yield Finding("Chromium", "ok", "found (only the tests use it)" if there else "not found; only tests would use it")
+
+
+def _compilers() -> Iterator[Finding]:
+    from tplearn.gspmd.torch_xla import ENVIRONMENT
+
+    try:
+        yield Finding("JAX", "ok", metadata.version("jax"))
+    except metadata.PackageNotFoundError:
+        yield Finding("JAX", "ok", "not installed; only chapter 15 would use it", "`make lab` installs it")
+    found = "found" if (ENVIRONMENT / ".done").exists() else "not found; chapter 15 shows a recorded run instead"
+    yield Finding("Torch-XLA", "ok", found)
 
 
 LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -186,4 +195,5 @@ LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _ranks_on_gloo,
     _jupyter_kernel,
     _chromium,
+    _compilers,
 )

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -32,8 +34,26 @@ PathFinder.find_spec = partial(find_unhidden, PathFinder.find_spec)
 """
 
 
+UNDER_JAX = ("15",)
+WITH_JAX = (
+    pytest.mark.xdist_group("jax"),
+    pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed; `make lab` installs it"),
+)
+
+
+def marks(path: Path) -> Sequence[pytest.MarkDecorator]:
+    """A notebook under JAX is skipped where it is missing."""
+    return WITH_JAX if path.name.startswith(UNDER_JAX) else ()
+
+
 def each(paths: list[Path]) -> pytest.MarkDecorator:
-    """One test for each notebook."""
+    """One test for each notebook that is run."""
+    own = [pytest.param(path, id=f"{path.parent.name}-{path.stem}", marks=marks(path)) for path in paths]
+    return pytest.mark.parametrize("path", own)
+
+
+def each_as_text(paths: list[Path]) -> pytest.MarkDecorator:
+    """One test for each notebook that is only read."""
     return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
@@ -67,8 +87,9 @@ def run_nbval(paths: list[Path], mode: str, tmp_path: Path) -> dict[str, int | s
 
 
 def as_a_reader(folder: Path) -> str:
-    """An import path on which no Python finds what only the extras install: a reader of `make lab` has none of it."""
-    extras = {re.split(r"[=<>; ]", text)[0] for text in metadata.requires("tplearn") or [] if "extra ==" in text}
+    """An import path on which no Python finds what only extras install that `make lab` leaves out: all but JAX."""
+    required = [text for text in metadata.requires("tplearn") or [] if "extra ==" in text]
+    extras = {re.split(r"[=<>; ]", text)[0] for text in required if not text.startswith("jax==")}
     found = metadata.packages_distributions().items()
     hidden = {module for module, owners in found if {owner.lower().replace("_", "-") for owner in owners} <= extras}
     assert {"playwright", "hypothesis", "nbgrader"} <= hidden
@@ -87,8 +108,12 @@ def test_a_chapter_runs_to_exactly_its_stored_outputs(path: Path, tmp_path: Path
     assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
 
 
+WITHOUT_JAX = [path for path in SOLUTIONS if not marks(path)]
+TOGETHER = [[path] for path in SOLUTIONS if marks(path)] + [WITHOUT_JAX[k::4] for k in range(4)]
+
+
 @pytest.mark.parametrize(
-    "paths", [SOLUTIONS[k::4] for k in range(4)], ids=lambda paths: "-".join(p.stem for p in paths)
+    "paths", [pytest.param(paths, id="-".join(p.stem for p in paths), marks=marks(paths[0])) for paths in TOGETHER]
 )
 def test_solutions_pass_every_check(paths: list[Path], tmp_path: Path) -> None:
     """Three in one process: to start pytest takes as long as some of their checks."""
@@ -97,7 +122,7 @@ def test_solutions_pass_every_check(paths: list[Path], tmp_path: Path) -> None:
     assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
 
 
-@each(EXERCISES[-1:])
+@each([path for path in EXERCISES if not marks(path)][-1:])
 def test_every_check_of_an_untouched_exercise_fails(path: Path, tmp_path: Path) -> None:
     """One stands for all: what a check says of each stub is seen below, without a kernel for every notebook."""
     checks = [cell for cell in code_cells(path) if CHECKED in tags(cell)]
@@ -123,13 +148,13 @@ def test_the_exercises_are_exactly_what_release_makes() -> None:
     assert [path.name for path in EXERCISES] == [path.name for path in SOLUTIONS]
 
 
-@each(CHAPTERS + SOLUTIONS + EXERCISES)
+@each_as_text(CHAPTERS + SOLUTIONS + EXERCISES)
 def test_no_code_cell_would_be_left_out_by_nbval(path: Path) -> None:
     unrun = [cell.source for cell in code_cells(path) if cell.execution_count is None]
     assert not unrun, f"these cells were never run: {unrun}"
 
 
-@each(SOLUTIONS)
+@each_as_text(SOLUTIONS)
 def test_a_solution_announces_its_exercises_as_the_registry_has_them(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
@@ -146,7 +171,7 @@ def test_a_solution_announces_its_exercises_as_the_registry_has_them(path: Path)
         assert tuple(map(int, stated)) == total
 
 
-@each(EXERCISES)
+@each_as_text(EXERCISES)
 def test_an_untouched_exercise_holds_no_solution_and_the_passing_verdict(path: Path) -> None:
     for cell in code_cells(path):
         assert "SOLUTION" not in cell.source

@@ -51,8 +51,21 @@ def verify(
     ] = "1x8,2x4,4x2,8x1",
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    way: Annotated[
+        str, typer.Option("--with", help="ranks, or what writes the collectives: jax, torch-xla.")
+    ] = "ranks",
+    batch: Annotated[int | None, typer.Option(help="With jax: texts; 8, or what the meshes deal evenly.")] = None,
+    layers: Annotated[int | None, typer.Option(help="With jax: only so many of the layers.")] = None,
 ) -> None:
     """Compares the logits of a model on meshes of ranks with those of one rank. Exit code 1 where they differ."""
+    from tplearn.cli.compilers import require_way, verify_with_jax, verify_with_torch_xla
+
+    with complaints():
+        require_way(way, ("ranks", "jax", "torch-xla"), device=device, batch=batch, layers=layers)
+    if way == "jax":
+        raise typer.Exit(verify_with_jax(model, mesh, batch, layers))
+    if way == "torch-xla":
+        raise typer.Exit(verify_with_torch_xla(model, mesh))
     prepare_ranks()
     from rich.console import Console
 

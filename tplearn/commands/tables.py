@@ -39,7 +39,7 @@ def picture(verdict: Verdict) -> Table:
     table = Table(title=f"mesh {batch} × {model}: what each rank holds", title_justify="left")
     table.add_column("part of the model")
     for row in range(batch):
-        table.add_column(f"text {_range(verdict.holdings[row * model].texts)}")
+        table.add_column(f"text {span(verdict.holdings[row * model].texts)}")
     for column in range(model):
         ranks = verdict.holdings[column::model]
         table.add_row(_part(ranks[0]), *(f"rank {holding.rank}" for holding in ranks))
@@ -47,10 +47,11 @@ def picture(verdict: Verdict) -> Table:
 
 
 def _part(holding: Holding) -> str:
-    heads, kv = _range(holding.heads), _range(holding.kv_heads)
-    return f"heads {heads}, KV {kv}, ffn {_range(holding.columns)}, words {_range(holding.words)}"
+    heads, kv = span(holding.heads), span(holding.kv_heads)
+    return f"heads {heads}, KV {kv}, ffn {span(holding.columns)}, words {span(holding.words)}"
 
 
-def _range(ends: tuple[int, int]) -> str:
+def span(ends: tuple[int, int]) -> str:
+    """(0, 4) → "0–3"."""
     start, stop = ends
     return "none" if stop <= start else f"{start}" if stop == start + 1 else f"{start}–{stop - 1}"

@@ -18,6 +18,7 @@ WIRE_BYTES: dict[str, Callable[[int, int], float]] = {
     "all_gather": lambda n, p: (p - 1) * n,
     "all_to_all": lambda n, p: (p - 1) / p * n,
     "send": lambda n, p: n,
+    "collective_permute": lambda n, p: n,  # a compiler's send: each row is a sender's
     # Rooted ops run as a chain: every rank but the last passes the tensor on once.
     "broadcast": lambda n, p: n,
     "reduce": lambda n, p: n,

@@ -1,0 +1,1 @@
+"""Compilers: the Llama with annotations instead of collectives, for JAX. Its files import jax; no lower floor does."""
