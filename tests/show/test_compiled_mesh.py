@@ -120,7 +120,7 @@ def test_layers_by_hand_send_what_is_drawn(dp: int, tp: int) -> None:
         ({"model": "Llama-3.1-8B", "mesh": "1x(4x2)"}, ("65 all-reduces", "16-bit numbers")),
         (
             {"model": "Qwen2.5-7B", "mesh": "1x8"},
-            ("By hand: refused, 28 query heads, 4 KV heads on 8 ranks", "numbers are right, for 421 collectives ✗"),
+            ("By hand: refused, 28 query heads, 4 KV heads on 8 ranks", "does not, and puts in 421 collectives ✗"),
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_wrong_annotation_is_judged_by_ops_then_by_bytes() -> None:
     assert verdict(Side("", (("all_reduce", 5, ""),), 8, 100), hand)[1]
     for counts, sent in ((("all_reduce", 9, ""), 100), (("all_gather", 5, ""), 100), (("all_reduce", 5, ""), 150)):
         words, good = verdict(Side("", (counts,), 8, sent), hand)
-        assert not good and "✗" in words and words.startswith("Right numbers")
+        assert not good and "✗" in words
 
 
 def test_devices_texts_and_parts_stand_in_the_cells() -> None:

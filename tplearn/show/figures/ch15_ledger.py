@@ -102,15 +102,15 @@ def by_hand(shape: ModelShape, number: int, texts: Sequence[int], mesh: Mesh, ph
 
 
 def verdict(ours: Side, hand: Side) -> tuple[str, bool]:
-    """What the two tell, and whether the compiler's is no worse: right numbers both, so only the ledger judges."""
+    """What the two tell, and whether the compiler's is no worse: annotations leave numbers right, the ledger judges."""
     if hand.refusal:
-        return f"Layers by hand refuse. The compiler's numbers are right, for {ours.total:,} collectives ✗", False
+        return f"Layers by hand refuse. The compiler does not, and puts in {ours.total:,} collectives ✗", False
     others = [op for op, _, _ in ours.counts if op != "all_reduce"]
     times = ours.sent / hand.sent if hand.sent else 1.0
     if others or ours.total > hand.total:
-        return f"Right numbers, {ours.total:,} collectives where {hand.total:,} do ✗", False
+        return f"{ours.total:,} collectives where {hand.total:,} do ✗", False
     if times > 1.05:
-        return f"Right numbers, no more collectives, but {times:.1f} × the bytes ✗: a sum for each summand", False
+        return f"No more collectives, but {times:.1f} × the bytes ✗: a sum for each summand", False
     if not ours.total:
         return "No weight is cut, nothing is sent ✓", True
     return f"Annotations alone: {ours.total:,} collectives, as by hand ✓", True
