@@ -102,7 +102,7 @@ def by_hand(shape: ModelShape, number: int, texts: Sequence[int], mesh: Mesh, ph
 
 
 def verdict(ours: Side, hand: Side) -> tuple[str, bool]:
-    """What the two tell, and whether the compiler's is no worse: annotations leave numbers right, the ledger judges."""
+    """What the two tell, and whether the compiler's is no worse. Annotations leave numbers right: the ledger judges."""
     if hand.refusal:
         return f"Layers by hand refuse. The compiler does not, and puts in {ours.total:,} collectives ✗", False
     others = [op for op, _, _ in ours.counts if op != "all_reduce"]
