@@ -4,10 +4,8 @@ answers and mutants fail, right ones pass however they are written, and no two m
 
 import itertools
 
-import pytest
-
 from tests.checks.answers import Alone, tables
-from tests.checks.trial import faults, fresh_cases, observations
+from tests.checks.trial import each, faults, fresh_cases, observations
 from tplearn.checks import Case, Exercise, exercises
 from tplearn.checks.compare import Failure, first_difference
 from tplearn.checks.observe import Observation
@@ -16,7 +14,7 @@ ALL = exercises()
 LAZY, RIGHT, ORACLES = (tables(kind) for kind in ("LAZY", "RIGHT", "ORACLES"))
 
 
-@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+@each(ALL)
 def test_every_known_answer(exercise: Exercise) -> None:
     seed, cases = fresh_cases(exercise)
     lazy, right = LAZY[exercise.name], RIGHT[exercise.name]

@@ -7,15 +7,16 @@ import nbformat
 import pytest
 import torch
 
+from tests.checks.trial import each
 from tplearn.checks import Exercise, exercises, judge
 from tplearn.checks.compare import first_difference
 from tplearn.checks.observe import plain
 
 ALL = exercises()
 NOTEBOOKS = Path(__file__).parents[2] / "exercises"
-# Each exercise of one process, and on ranks one a chapter; the notebooks of exercises and solutions judge all.
-SOME = list({e.number[:2] if e.ranks else e.number: e for e in reversed(ALL)}.values())[::-1]
-some_exercises = pytest.mark.parametrize("exercise", SOME, ids=lambda exercise: exercise.name)
+# Each exercise of one process, and on ranks or under JAX one a chapter; the notebooks judge all.
+SOME = list({e.number[:2] if e.ranks or e.jax else e.number: e for e in reversed(ALL)}.values())[::-1]
+some_exercises = each(SOME)
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
 
 
@@ -61,7 +62,7 @@ def test_an_answer_that_is_wrong_in_a_new_way_gets_the_generic_explanation(exerc
         return [3 + 4j]
 
     one_case = dataclasses.replace(exercise, cases=lambda generator: exercise.cases(generator)[-1:])
-    verdict = judge(one_case if exercise.ranks else exercise, new_way)
+    verdict = judge(one_case if exercise.ranks or exercise.jax else exercise, new_way)
     assert not verdict.passed and verdict.misconception is None and verdict.explanation
     assert all(len(line) <= 100 for line in str(verdict).splitlines()[1:]), str(verdict)
 

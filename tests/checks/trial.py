@@ -1,9 +1,11 @@
 """Many of the course's own answers judged at once: on ranks in one run for each tp."""
 
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
 import torch
 
 from tests.checks.answers import Alone
@@ -15,6 +17,17 @@ from tplearn.checks.reach import reached_too_far
 from tplearn.checks.run import observe, observe_trusted
 
 Seen = list[Observation]
+# One of them at a time: each child with JAX is large.
+WITH_JAX = (
+    pytest.mark.xdist_group("jax"),
+    pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed; `make lab` installs it"),
+)
+
+
+def each(exercises: Iterable[Exercise]) -> pytest.MarkDecorator:
+    """One test for each exercise, by its name; those under JAX are skipped where it is missing."""
+    own = [pytest.param(e, id=e.name, marks=WITH_JAX if e.jax else ()) for e in exercises]
+    return pytest.mark.parametrize("exercise", own)
 
 
 def fresh_cases(exercise: Exercise) -> tuple[int, list[Case]]:

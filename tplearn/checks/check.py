@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import cloudpickle
@@ -21,6 +22,7 @@ from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
 from tplearn.checks.verdict import Verdict
+from tplearn.gspmd.devices import require_jax
 from tplearn.ranks import RankDied, RankTimeout
 
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
@@ -46,6 +48,9 @@ def check(fn: Callable[..., Any], seed: int | None = None) -> None:
 
 def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -> Verdict:
     """Compare `fn` with the exercise's reference on fresh cases, and with its mutants where it is wrong."""
+    missing = _missing(exercise)
+    if missing:
+        return Verdict(exercise, "not checked", explanation=missing)
     seed = secrets.randbelow(2**31) if seed is None else seed
     cases = exercise.cases(torch.Generator().manual_seed(seed))
     try:
@@ -71,7 +76,7 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         explanation = explain_failure(failure, case)
         return Verdict(exercise, STATUS_OF_FAILURE[failure.kind], explanation=explanation, seed=seed, printed=printed)
     wrong = [wrong_aspects(exercise, mine, due) for mine, due in zip(got, want, strict=True)]
-    aspects, sizes = _aspects(got, want, wrong), _sizes(cases, wrong)
+    aspects, sizes = _aspects(exercise, got, want, wrong), _sizes(cases, wrong)
     alone = "" if any(wrong) else computed_alone(exercise, cases, (got, shifted), (want, want_shifted))
     if not any(wrong) and not alone:
         return Verdict(exercise, "passed", aspects, sizes, seed=seed)
@@ -84,6 +89,16 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         return Verdict(exercise, status, aspects, sizes, explanation, look_at, mutant.name, seed, printed)
     explanation = alone or explain(exercise, cases, got, want)
     return Verdict(exercise, status, aspects, sizes, explanation, seed=seed, printed=printed)
+
+
+def _missing(exercise: Exercise) -> str:
+    """A sentence where this machine lacks what the exercise needs; JAX is looked for, but not loaded."""
+    if exercise.jax and find_spec("jax") is None:
+        try:
+            require_jax()
+        except ImportError as error:
+            return f"{error}."
+    return ""
 
 
 def _divided(seen: Seen, again: list[int]) -> WithShifted:
@@ -102,7 +117,7 @@ def _right(exercise: Exercise, cases: list[Case]) -> Seen:
     return want
 
 
-def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
+def _aspects(exercise: Exercise, got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
     """Right or not, by aspect, over all cases. An expected error is the aspect "refusal".
 
     Nothing is said of a ledger that keeps its bounds by other collectives than are due, where values are wrong.
@@ -111,7 +126,7 @@ def _aspects(got: Seen, want: Seen, wrong: list[list[str]]) -> dict[str, bool]:
     other_ops = False
     for mine, due, found in zip(got, want, wrong, strict=True):
         names = ["refusal"] if "error" in due else [*due, *(key for key in mine if key != "error")]
-        for aspect in dict.fromkeys(names):
+        for aspect in [name for name in dict.fromkeys(names) if name not in exercise.unjudged]:
             missing = "error" in mine and "error" not in due
             aspects[aspect] = aspects.get(aspect, True) and aspect not in found and not missing
         other_ops |= bool(found) and ops_by_rank(mine.get("ledger", [])) != ops_by_rank(due.get("ledger", []))

@@ -76,6 +76,10 @@ class Exercise:
     the ledger of its collectives is part of what is compared. sent: what the answer may send beside the reference.
     timeout: seconds for one run of the answer, or more where the reference is slow. items: where the result is a list
     that the observer has made of several calls, what a number in it stands for: "for rank {}", or of a step.
+    jax: True, the answer, the reference and the mutants run in children whose JAX has 8 devices, in float64. What is
+    registered and observed may import jax inside functions only: it must not be loaded here, nor where ranks come from.
+    unjudged: aspects that tell one mistake from another, and are neither right nor wrong. plan: an observer of what an
+    answer wants, before a program is compiled for it: aspects of `observe`, by which alone mutants are told apart.
     """
 
     number: str
@@ -91,6 +95,9 @@ class Exercise:
     sent: Traffic = Traffic()
     timeout: float = 10.0
     items: Callable[[int], str] | None = None
+    jax: bool = False
+    plan: Callable[..., dict[str, Any]] | None = None
+    unjudged: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

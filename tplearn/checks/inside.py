@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import cloudpickle
 import torch
 import torch.distributed as dist
 
@@ -18,6 +19,7 @@ from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case
 from tplearn.checks.observe import Observation, Observer
 from tplearn.checks.probe import shift_arrivals, shifted
+from tplearn.gspmd.devices import cpu_devices, require_jax
 from tplearn.ranks.events import Enter, Event
 from tplearn.ranks.ledger import Row
 from tplearn.ranks.recorder import Recorder
@@ -38,6 +40,16 @@ def observe_all(answers: Sequence[Answer], observer: Observer, cases: list[Case]
         return [[_observe(answer, observer, case) for case in cases] for answer in answers]
     finally:
         torch.set_num_threads(threads)
+
+
+def observe_under_jax(packed: bytes, observer: Observer, cases: list[Case]) -> list[list[Observation]]:
+    """As `observe_all`, in a process that has not used JAX. The answers are packed: what unpacks them may use it."""
+    warnings.simplefilter("ignore")  # as in `_settle`
+    cpu_devices()
+    config = require_jax().config
+    config.update("jax_enable_x64", True)
+    config.update("jax_disable_most_optimizations", True)  # programs run once: to make them fast takes longer
+    return observe_all(cloudpickle.loads(packed), observer, cases)
 
 
 @dataclass(frozen=True)

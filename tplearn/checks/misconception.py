@@ -1,10 +1,14 @@
 """Which known wrong answer an answer behaves like: first in everything, then in values, then in what it runs."""
 
+from dataclasses import replace
+
 from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.comparisons import REPORTED, Seen, comparisons
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.likeness import error_kind
 from tplearn.checks.mutants import mutants_alone, mutants_together
+
+PLANNED = ("placement", "bytes on a device", "error")  # aspects that are seen before a program is compiled
 
 
 def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
@@ -24,7 +28,11 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
 
     Of several that are alike the first whose ledger is right and wrong on the same cases, or the first. Where the
     answer sends nothing, so does the mutant: what is said of it may be about its messages.
+    Where the exercise has a `plan`, all this is asked of the plans alone.
     """
+    if exercise.plan is not None:
+        exercise = replace(exercise, observe=exercise.plan, unjudged=())
+        got, want = ([{a: one[a] for a in PLANNED if a in one} for one in seen] for seen in (got, want))
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))

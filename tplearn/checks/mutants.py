@@ -33,6 +33,8 @@ def mutants_together(exercise: Exercise, cases: list[Case], got: Seen, want: See
     mutants = [mutant for mutant in exercise.mutants if not mutant.alone]
     few = min((case.tp for case in cases if case.tp > 1), default=1) if exercise.ranks else 0
     first = [k for k, case in enumerate(cases) if few in (0, case.tp)]
+    if exercise.jax and exercise.observe is not exercise.plan:
+        first = first[:1]  # each case is a program to compile
     rest = [k for k in range(len(cases)) if k not in first]
     tried = observe_trusted(exercise, [mutant.answer for mutant in mutants], [cases[k] for k in first])
     if not rest:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+import cloudpickle
 import torch
 
 from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
-from tplearn.checks.inside import Answer, ExitedEarly, OnRank, TrustedOnRank, observe_all
+from tplearn.checks.inside import Answer, ExitedEarly, OnRank, TrustedOnRank, observe_all, observe_under_jax
 from tplearn.checks.observe import Observation
 from tplearn.ranks import RankError, RankFailed, RankTimeout, Run, per_rank, run_ranks
 from tplearn.ranks.job import PerRank
@@ -34,8 +35,7 @@ def observe(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list
     if exercise.ranks:
         return _on_ranks(exercise, answer, cases)
     try:
-        with _quiet():
-            run = run_ranks(observe_all, 1, [answer], exercise.observe, cases, timeout=exercise.timeout, record=False)
+        run = _in_a_child(exercise, [answer], cases, exercise.timeout)
     except RankError as error:
         unshifted = [case for case in cases if not case.shift]
         failed: list[Observation] = [{"error": _failure(error)}] * len(cases)
@@ -47,10 +47,12 @@ def observe(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list
 
 
 def observe_trusted(exercise: Exercise, answers: Sequence[Answer], cases: list[Case]) -> list[list[Observation]]:
-    """What each of the course's own answers does on each case: here, or on ranks, all in one run.
+    """What each of the course's own answers does on each case: here, or on ranks or under JAX, all in one run.
 
     None may hang, or fail on some ranks only: such a mutant is `alone`, and a reader's answer to `observe`.
     """
+    if exercise.jax:
+        return _in_a_child(exercise, answers, cases, TRUSTED_SECONDS).values[0]
     if not exercise.ranks:
         with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been checked
             return observe_all(answers, exercise.observe, cases)
@@ -72,6 +74,14 @@ def observe_each(exercise: Exercise, tries: list[tuple[Answer, Case]]) -> list[O
         return [observe(exercise, answer, [case])[0][0] for answer, case in tries]
     outcomes = _side_by_side(exercise, [(answer, [case]) for answer, case in tries])
     return [seen for (seen,), _ in outcomes]
+
+
+def _in_a_child(exercise: Exercise, answers: Sequence[Answer], cases: list[Case], timeout: float) -> Run:
+    with _quiet():
+        if exercise.jax:
+            packed = cloudpickle.dumps(list(answers))
+            return run_ranks(observe_under_jax, 1, packed, exercise.observe, cases, timeout=timeout, record=False)
+        return run_ranks(observe_all, 1, list(answers), exercise.observe, cases, timeout=timeout, record=False)
 
 
 def _on_ranks(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list[Observation], str]:

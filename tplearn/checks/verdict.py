@@ -14,9 +14,9 @@ LOOK_AT = "Look at: "
 class Verdict:
     """What `judge` found. `str(verdict)` is what `check` prints.
 
-    status: "passed", "wrong", "error", "not attempted", "time limit" or "exited". aspects and sizes: right or not, by
-    aspect ("forward", "gradient", "ledger", "inputs", "refusal") and by tp or mesh ("2×4"). misconception: the mutant
-    that it equals.
+    status: "passed", "wrong", "error", "not attempted", "time limit", "exited", or "not checked", where this machine
+    lacks what the exercise needs. aspects and sizes: right or not, by aspect ("forward", "gradient", "ledger",
+    "inputs", "refusal") and by tp or mesh ("2×4"). misconception: the mutant that it equals.
     """
 
     exercise: Exercise
@@ -59,7 +59,8 @@ class Verdict:
         if self.sizes and self.status in ("passed", "wrong", "error"):
             kind = "mesh" if any(isinstance(size, str) for size in self.sizes) else "tp"
             middle += f"   {kind} " + "  ".join(f"{size} {mark[right]}" for size, right in self.sizes.items())
-        return f"{self.exercise.name}   {middle}      {self.earned}/{self.exercise.points}"
+        points = "" if self.status == "not checked" else f"      {self.earned}/{self.exercise.points}"
+        return f"{self.exercise.name}   {middle}{points}"
 
     def _printed_lines(self) -> list[str]:
         lines = self.printed.strip("\n").splitlines() if self.printed.strip() else []
