@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= default
 JAX ?= yes
-EXTRAS := $(if $(filter no,$(JAX)),,[jax])
+COURSE := $(VENV)/.lab $(if $(filter no,$(JAX)),,$(VENV)/.jax)  # what a reader needs is installed
 TORCH_PIN := $(shell sed -n '/^dependencies/,/^]/s/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # What breaks most often breaks here: the house's rules, verdicts, diagnosis, ledgers, what is refused.
@@ -29,7 +29,7 @@ QUICK := tests/test_house.py tests/test_sizes.py tests/simulated tests/planning 
 .PHONY: lab test quick lint figures exercises notebooks xla clean
 .DELETE_ON_ERROR:
 
-lab: $(VENV)/.lab
+lab: $(COURSE)
 	@$(PY) tplearn/lab.py
 
 test: $(VENV)/.dev
@@ -43,13 +43,13 @@ lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check --exclude '*.ipynb' .
 
-figures: $(VENV)/.lab
+figures: $(COURSE)
 	$(PY) figures/make_figures.py
 
-exercises: $(VENV)/.lab
+exercises: $(COURSE)
 	$(VENV)/bin/tplearn release
 
-notebooks: $(VENV)/.lab
+notebooks: $(COURSE)
 	$(PY) -m tplearn.grading.notebooks
 
 xla: $(XLA)/.done
@@ -68,10 +68,15 @@ ifeq ($(TORCH),cpu)
 	$(PY) -m pip install --quiet uv
 	$(VENV)/bin/uv pip install --python $(PY) --torch-backend=cpu "$(TORCH_PIN)"
 endif
-	$(PY) -m pip install --quiet -e ".$(EXTRAS)"
+	$(PY) -m pip install --quiet -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.lab
+# A stamp of its own: who left JAX out gets it with the next `make lab`.
+$(VENV)/.jax: pyproject.toml $(VENV)/.lab
+	$(PY) -m pip install --quiet -e ".[jax]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(COURSE)
 	$(PY) -m pip install --quiet -e ".[dev,peers]"
 	@touch $@
 

@@ -20,7 +20,8 @@ from benchmarks.lab_page import (  # noqa: E402
     widget_cells,
 )
 
-pytestmark = pytest.mark.browser
+# One server for all of them: each worker would start its own.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 SMALL_WIDGET = """
 import ipywidgets, matplotlib.pyplot as plt
 @ipywidgets.interact(n=(1, 5))
