@@ -33,6 +33,8 @@ def _wrong_dense(
     def apply(kernel: Array, x: Array) -> Array:
         if wrong == "a constraint for a place":
             kernel = jax.lax.with_sharding_constraint(kernel, lies)
+        if wrong == "kernel gathered":
+            kernel = jax.lax.with_sharding_constraint(kernel, NamedSharding(mesh, P()))
         y = x @ (kernel.T if shape != sizes else kernel)
         if wrong == "no ending":
             return y
@@ -97,6 +99,12 @@ MUTANTS = mutants_of(
         "batch forgotten",
         "Your ending leaves out the batch: y then holds all texts on every device, and they are gathered for it.",
         "NamedSharding(mesh, out_spec).",
+    ),
+    (
+        "kernel gathered",
+        "Every number is right, but you make the kernel whole before the product, and each device does the work of "
+        "all. The product takes a cut kernel as it lies; the ending is all that is sent.",
+        "x @ kernel, with the kernel as it lies.",
     ),
     (
         "no scale",

@@ -24,6 +24,11 @@ def _wrong_block(x: Array, gate: Array, up: Array, down: Array, bias: Array, wro
         "hidden numbers cut": P("batch", None, "model"),
         "summands never summed": P("batch", None, None, unreduced={"model"}),
     }
+    if wrong == "all weights whole":
+        gate, up, down = (jax.reshard(weight, P(None, None)) for weight in (gate, up, down))
+        h = x / jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True))
+        y, u = (jnp.einsum("bsh,ih->bsi", h, weight) for weight in (gate, up))
+        return x + jnp.einsum("bsi,hi->bsh", jax.nn.silu(y) * u, down) + bias
     h = jax.reshard(x, f) if wrong == "f before the norm" else x
     if wrong != "no norm":
         h = h / jnp.sqrt(jnp.mean(h * h, axis=-1, keepdims=True))
@@ -90,6 +95,12 @@ MUTANTS = mutants_of(
         "weights whole",
         "Every number is right, but you gather inner numbers and down's columns, and each device does the work of all.",
         "down stays cut by columns.",
+    ),
+    (
+        "all weights whole",
+        "Every number is right, but you gather the weights, all of them at each call, and each device does the work of "
+        "all.",
+        "gate, up and down stay cut: no reshard of a weight.",
     ),
     ("no residual", "x is not added in the end.", "x + … + bias."),
     ("no bias", "The bias is missing.", "the last argument."),

@@ -31,6 +31,19 @@ MUTANTS = mutants_of(
         "tensors that are cut along their second dimension.",
     ),
     (
+        "whole rows, kept",
+        "The arrays are right, and no byte is read twice. But where columns are cut, alone or with rows, you read "
+        "whole rows and cut them afterwards: more at once than one device holds. Both slices belong into one bracket: "
+        "part[rows, columns].",
+        "tensors that are cut along their second dimension.",
+    ),
+    (
+        "shared out evenly",
+        "Where a dimension does not divide, you share it out evenly, and pad each short part. The zeros then stand "
+        "between the numbers. JAX cuts an array into equal parts, so all padding is at the end.",
+        "the slices that the callback gets, cut off at the file's end.",
+    ),
+    (
         "everything replicated",
         "Each device holds all of every tensor: the specs were not used.",
         "NamedSharding(mesh, spec(name)).",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import jax
     from jax.sharding import Mesh, PartitionSpec
 
+Range = tuple[int, int]  # start, stop
+
 
 def wrong_load(
     file: CountingFile, mesh: Mesh, spec: Callable[[str], PartitionSpec], wrong: str
@@ -43,12 +45,20 @@ def _load(part: TensorSlice, mesh: Mesh, spec: PartitionSpec, wrong: str) -> jax
         whole = _padded(part[tuple(slice(0, n) for n in size)].numpy(), shape, wrong)
         return jax.device_put(whole, sharding) if wrong == "all read, then put" else jax.numpy.asarray(whole)
     known: dict[tuple, np.ndarray] = {}
+    rows: dict[tuple[int, int], np.ndarray] = {}
 
     def read(index: tuple[slice, ...]) -> np.ndarray:
         key = tuple(one.indices(n)[:2] for one, n in zip(index, shape, strict=True))
+        if wrong == "whole rows, kept" and len(key) > 1:
+            if key[0] not in rows:
+                rows[key[0]] = part[slice(*key[0]),].numpy()
+            due = tuple(stop - start for start, stop in key)
+            return _padded(rows[key[0]][:, slice(*key[1])], due, wrong)
+        if wrong == "shared out evenly":
+            key = tuple(_even(pair, own, whole) for pair, own, whole in zip(key, size, shape, strict=True))
         if key not in known or wrong == "once for each device":
             known[key] = _piece(part, key, size, wrong)
-        return known[key]
+        return _padded(known[key], sharding.shard_shape(shape), "") if wrong == "shared out evenly" else known[key]
 
     return jax.make_array_from_callback(shape, sharding, read)
 
@@ -58,6 +68,14 @@ def _parts(mesh: Mesh, spec: PartitionSpec, wrong: str) -> list[int]:
     if wrong == "one axis of two":
         names = [own[:1] for own in names]
     return [math.prod(mesh.shape[name] for name in own) for own in names]
+
+
+def _even(pair: Range, size: int, whole: int) -> Range:
+    """The part in which a slice of `whole` padded rows lies, where `size` rows are shared out evenly."""
+    each = pair[1] - pair[0]
+    (base, rest), number = divmod(size, whole // each), pair[0] // each
+    start = number * base + min(number, rest)
+    return start, start + base + (number < rest)
 
 
 def _piece(part: TensorSlice, key: tuple[tuple[int, int], ...], size: list[int], wrong: str) -> np.ndarray:

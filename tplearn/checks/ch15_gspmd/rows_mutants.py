@@ -89,6 +89,18 @@ MUTANTS = mutants_of(
         "the second number in the first bracket.",
     ),
     (
+        "turned by T",
+        "In [4,2]<=[2,4]T(1,0) you take the first number for p. T says in which order the devices are dealt out; the "
+        "first bracket stays groups × devices: four groups of two.",
+        "the second number in the first bracket, with T or without.",
+    ),
+    (
+        "device_ids for groups",
+        "For groups along axes of a mesh you read p from device_ids. That says where each device stands in the mesh; a "
+        "group has as many as the axes in the last braces.",
+        "mesh['axis_0'=2,'axis_1'=4], device_ids=([4,2]T(1,0)) {'axis_1'}: groups of 4.",
+    ),
+    (
         "lists only",
         "You read groups that are written as lists, and take 8 devices for all others. XLA has two spellings more, and "
         "may use all three in one text.",

@@ -76,9 +76,13 @@ def _size_of_group(line: str, wrong: str) -> int:
     if wrong == "lists only, and an error":
         raise ValueError("no groups are found")
     if short := re.search(r"replica_groups=\[(\d+),(\d+)\]<=", line):
+        if wrong == "turned by T" and re.search(r"replica_groups=\[[\d,]+\]<=\[[\d,]+\]T", line):
+            return int(short[1])
         return int(short[1 if wrong in ("groups, not members", "the first of two numbers") else 2])
     if wrong == "no meshes":
         raise ValueError("no groups are found")
+    if wrong == "device_ids for groups" and (ids := re.search(r"device_ids=\(\[([\d,]+)\]", line)):
+        return int(ids[1].split(",")[-1])
     axes, own = re.search(r"replica_groups=mesh\[(.*?)\].*? \{(.*?)\}", line).groups()
     sizes = {axis.split("=")[0]: int(axis.split("=")[1]) for axis in axes.split(",")}
     names = own.split(",")

@@ -38,15 +38,17 @@ def _wrong_spec(name: str, tp_axis: Axes, kv_axis: Axes, wrong: str) -> Partitio
     by_columns = {
         "rows and columns swapped": not row and not table,
         "everything by rows": True,
-        "embedding by hidden numbers": "embed" in name,
-        "head by hidden numbers": "lm_head" in name,
-        "tables by hidden numbers": table,
+        "embedding by hidden numbers": row or "embed" in name,
+        "head by hidden numbers": row or "lm_head" in name,
+        "tables by hidden numbers": row or table,
     }.get(wrong, row)
     if wrong in ("rows and columns swapped", "everything by columns") and row:
         by_columns = False
     if whole or (norm and wrong != "norms cut"):
         return P()
     over = keys if kv else kv_axis if wrong == "queries over kv_axis" and "q_proj" in name else every
+    if bias and wrong == "biases over tp_axis":
+        return P(tp_axis)
     if bias or norm:
         return P("batch") if wrong == "biases over batch" and bias else P(over)
     return P(None, over) if by_columns else P(over, None)
@@ -90,6 +92,13 @@ MUTANTS = mutants_of(
         RIGHT + "and the collectives are those that are due. But each device holds the biases of all heads, and uses "
         "those of its own. A bias is cut as the rows of its weight.",
         "the names that end in bias: one dimension, so one entry.",
+    ),
+    (
+        "biases over tp_axis",
+        RIGHT
+        + "but you cut the biases of keys and values over tp_axis. Their weights are cut over kv_axis, and on the "
+        "mesh with copies that is something else: bias and product then lie differently, and the compiler moves one.",
+        "the names that end in bias: the axis that cuts the rows of their weight.",
     ),
     (
         "biases over batch",
