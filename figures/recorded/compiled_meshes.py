@@ -13,15 +13,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from jax import ShapeDtypeStruct
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
+from tplearn.gspmd.abstract import abstract_arrays, abstract_ids
 from tplearn.gspmd.devices import cpu_devices, make_kv_mesh, make_mesh
 from tplearn.gspmd.hlo import collectives
 from tplearn.gspmd.instructions import instructions
 from tplearn.gspmd.model import forward, loss
-from tplearn.gspmd.specs import partition_spec, text_sharding
 from tplearn.llama import TINY_LLAMA, LlamaConfig
-from tplearn.llama.tensors import HEAD, TensorNames
 from tplearn.planning import read_configs
 
 MESHES = ("8x1", "4x2", "2x4", "1x8", "1x(4x2)")
@@ -35,8 +34,7 @@ def config_of(model: str) -> LlamaConfig:
     """The configuration of a model by its name."""
     if model == "tiny-llama":
         return LlamaConfig.from_folder(TINY_LLAMA)
-    fields = {name: value for name, value in read_configs()[model].items() if name != "parameters"}
-    return LlamaConfig.from_fields(fields)
+    return LlamaConfig.from_fields(read_configs()[model])
 
 
 def mesh_of(name: str) -> Mesh:
@@ -47,17 +45,6 @@ def mesh_of(name: str) -> Mesh:
     return make_mesh(batch, model)
 
 
-def described(config: LlamaConfig, mesh: Mesh) -> dict[str, ShapeDtypeStruct]:
-    """Every parameter as shape, dtype and place."""
-    parts = {name: shape for _, part in TensorNames(config).parameters() for name, shape in part.items()}
-    if config.tie_word_embeddings:
-        parts.pop(HEAD, None)
-    return {
-        name: ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, partition_spec(name, mesh)))
-        for name, shape in parts.items()
-    }
-
-
 def held(arrays: dict[str, ShapeDtypeStruct]) -> int:
     """Numbers that a device holds."""
     return sum(math.prod(array.sharding.shard_shape(array.shape)) for array in arrays.values())
@@ -65,8 +52,8 @@ def held(arrays: dict[str, ShapeDtypeStruct]) -> int:
 
 def counted(config: LlamaConfig, mesh: Mesh, phase: str, tokens: int) -> Counts:
     """Compile a phase and count its collectives by op."""
-    arrays = described(config, mesh)
-    ids = ShapeDtypeStruct((BATCH, tokens), jnp.int32, sharding=text_sharding(mesh))
+    arrays = abstract_arrays(config, mesh, jnp.float32)
+    ids = abstract_ids(BATCH, tokens, mesh)
     if phase == "forward":
         lowered = jax.jit(lambda p, ids: forward(p, config, ids)).lower(arrays, ids)
     else:
@@ -92,7 +79,7 @@ def entry(model: str, name: str) -> dict:
     """One model on one mesh: numbers held by a device, and the collectives of each phase."""
     config, tokens = config_of(model), TOKENS[model]
     mesh = mesh_of(name)
-    told: dict = {"numbers": held(described(config, mesh))}
+    told: dict = {"numbers": held(abstract_arrays(config, mesh, jnp.float32))}
     for phase in PHASES:
         start = time.perf_counter()
         told[phase] = counted(config, mesh, phase, tokens)

@@ -3,43 +3,18 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tplearn.show.figures.layer_rows import CUT, HALVES, paint_layer
 from tplearn.show.style import HIGHLIGHT, RED, arrow, box, canvas, label
 from tplearn.show.widgets.plan_ledger import draw
-
-CUT = "#dfe3e8"  # a module that the plan cuts
-HALVES = (
-    ("attention", "input_\nlayernorm", ("q_proj", "k_proj", "v_proj"), "heads", "o_proj"),
-    ("MLP", "post_attention_\nlayernorm", ("gate_proj", "up_proj"), "silu(gate)\n· up", "down_proj"),
-)
 
 
 def draw_plan() -> Figure:
     """One layer as Hugging Face names it: the plan says Colwise or Rowwise of seven modules, and nothing of arrows."""
     figure, ax = canvas(10.4, 4.75)
-    for y, half in zip((3.55, 1.4), HALVES, strict=True):
-        _half(ax, y, *half)
+    paint_layer(ax, "ColwiseParallel", "RowwiseParallel")
     label(ax, 0.15, 0.18, "grey: a line of the plan; white: no line", ha="left", size=9.5)
     label(ax, 10.25, 0.18, "what runs on the arrows?", ha="right", bold=True)
     return figure
-
-
-def _half(ax: Axes, y: float, name: str, norm: str, columns: tuple[str, ...], inside: str, row: str) -> None:
-    """Norm, the column cuts above one another, what lies inside, the row cut, plus."""
-    label(ax, 0.15, y + 0.95, name, ha="left", bold=True)
-    box(ax, 0.75, y - 0.3, 1.5, 0.6, norm, face="#ffffff", size=9)
-    arrow(ax, (0.15, y), (0.75, y))
-    gap = 0.66 if len(columns) == 3 else 0.8
-    places = [y + gap * (k - (len(columns) - 1) / 2) for k in reversed(range(len(columns)))]
-    for place, column in zip(places, columns, strict=True):
-        box(ax, 3.2, place - 0.26, 1.5, 0.52, f"{column}\nColwiseParallel", face=CUT, size=9.5)
-        arrow(ax, (2.25, y), (3.2, place))
-        arrow(ax, (4.7, place), (5.4, y))
-    box(ax, 5.4, y - 0.35, 1.2, 0.7, inside, face="#ffffff", size=9.5)
-    arrow(ax, (6.6, y), (7.2, y))
-    box(ax, 7.2, y - 0.26, 1.55, 0.52, f"{row}\nRowwiseParallel", face=CUT, size=9.5)
-    arrow(ax, (8.75, y), (9.35, y))
-    box(ax, 9.35, y - 0.22, 0.44, 0.44, "+", face="#ffffff")
-    arrow(ax, (9.79, y), (10.25, y))
 
 
 def draw_five_sums() -> Figure:

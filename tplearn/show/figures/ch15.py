@@ -6,53 +6,21 @@ from matplotlib.figure import Figure
 from tplearn.show.figures.ch15_ledger import TINY
 from tplearn.show.figures.ch15_levels import paint_levels
 from tplearn.show.figures.ch15_mesh import Mesh, paint_mesh
-from tplearn.show.style import GREEN, GREY, INK, RED, arrow, box, canvas, label
+from tplearn.show.figures.layer_rows import paint_layer
+from tplearn.show.style import GREEN, GREY, INK, RED, box, canvas, label
 from tplearn.show.widgets.compiled_mesh import draw, recorded
 
-CUT = "#dfe3e8"  # a weight whose annotation cuts it
 COLUMN, ROW = 'P("model", None)', 'P(None, "model")'
-HALVES = (
-    ("attention", "input_\nlayernorm", ("q_proj", "k_proj", "v_proj"), "heads", "o_proj"),
-    ("MLP", "post_attention_\nlayernorm", ("gate_proj", "up_proj"), "silu(gate)\n· up", "down_proj"),
-)
 CELL = 0.56  # of figure ch15_kv_copy: the width of a device, in inches
 
 
 def draw_annotated() -> Figure:
     """One layer whose seven weights say how they are cut and whose norms are whole: of the arrows nothing is said."""
     figure, ax = canvas(10.4, 4.75)
-    for y, half in zip((3.55, 1.4), HALVES, strict=True):
-        _half(ax, y, *half)
+    paint_layer(ax, COLUMN, ROW, norm="P()")
     label(ax, 0.15, 0.18, "grey: cut along the axis “model”; white, P(): whole on each device", ha="left", size=9.5)
     label(ax, 10.25, 0.18, "where are the all-reduces?", ha="right", bold=True)
     return figure
-
-
-def _half(ax: Axes, y: float, name: str, norm: str, columns: tuple[str, ...], inside: str, row: str) -> None:
-    """Norm, the column cuts above one another, what lies inside, the row cut, plus; a spec under each name."""
-    label(ax, 0.15, y + 0.95, name, ha="left", bold=True)
-    box(ax, 0.6, y - 0.38, 1.5, 0.76, face="#ffffff")
-    label(ax, 1.35, y + 0.11, norm, size=9)
-    label(ax, 1.35, y - 0.24, "P()", size=9, mono=True)
-    arrow(ax, (0.15, y), (0.6, y))
-    gap = 0.66 if len(columns) == 3 else 0.8
-    places = [y + gap * (k - (len(columns) - 1) / 2) for k in reversed(range(len(columns)))]
-    for place, column in zip(places, columns, strict=True):
-        _weight(ax, 2.95, place, column, COLUMN)
-        arrow(ax, (2.1, y), (2.95, place))
-        arrow(ax, (4.65, place), (5.35, y))
-    box(ax, 5.35, y - 0.35, 1.15, 0.7, inside, face="#ffffff", size=9.5)
-    arrow(ax, (6.5, y), (7.1, y))
-    _weight(ax, 7.1, y, row, ROW)
-    arrow(ax, (8.8, y), (9.4, y))
-    box(ax, 9.4, y - 0.22, 0.44, 0.44, "+", face="#ffffff")
-    arrow(ax, (9.84, y), (10.3, y))
-
-
-def _weight(ax: Axes, x: float, y: float, name: str, spec: str) -> None:
-    box(ax, x, y - 0.27, 1.7, 0.54, face=CUT)
-    label(ax, x + 0.85, y + 0.12, name, size=9.5)
-    label(ax, x + 0.85, y - 0.13, spec, size=9, mono=True)
 
 
 def draw_meshes() -> Figure:
