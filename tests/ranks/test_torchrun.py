@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 LEAVES = """
-import atexit, sys, torch.distributed as dist
+import atexit, glob, sys, torch.distributed as dist
 from tplearn import run_ranks
-line = "still in the group: {}\\n"  # in one piece: both ranks print
-atexit.register(lambda: sys.stdout.write(line.format(dist.is_initialized())))  # the first is the last
+def at_the_end():
+    threads = [open(path).read().strip() for path in glob.glob("/proc/self/task/*/comm")]
+    line = f"in the group: {dist.is_initialized()}, threads of gloo: {[name for name in threads if 'gloo' in name]}"
+    sys.stdout.write(line + "\\n")  # in one piece: both ranks print
+atexit.register(at_the_end)  # the first is the last
 run_ranks(dist.barrier, 2)
 """
 SUMS = """
@@ -66,7 +69,7 @@ def test_torchrun_gives_the_same_values() -> None:
 
 @pytest.mark.slow
 def test_the_group_is_left_before_the_interpreter_ends(tmp_path: Path) -> None:
-    assert printed(LEAVES, 2, tmp_path).splitlines() == ["still in the group: False"] * 2
+    assert printed(LEAVES, 2, tmp_path).splitlines() == ["in the group: False, threads of gloo: []"] * 2
 
 
 @pytest.mark.slow

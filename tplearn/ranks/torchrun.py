@@ -119,5 +119,6 @@ def join_group(*, gpus: bool = True) -> None:
 
 
 def _leave_group() -> None:
+    _courts.clear()  # whoever holds the group keeps its threads
     if dist.is_initialized():
         dist.destroy_process_group()
