@@ -18,6 +18,7 @@ from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
 from tplearn.checks.observe import Observation
 from tplearn.checks.probe import probed, with_probes
+from tplearn.checks.ready import taken_ready
 from tplearn.checks.registry import find_exercise
 from tplearn.checks.run import observe, observe_trusted
 from tplearn.checks.traffic import ops_by_rank
@@ -51,6 +52,10 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     missing = _missing(exercise)
     if missing:
         return Verdict(exercise, "not checked", explanation=missing)
+    ready = taken_ready(fn, exercise.ready)
+    if ready:
+        reason = f"Your function uses {ready}, where this is done already. Here, write it yourself."
+        return Verdict(exercise, "ready-made", explanation=reason)
     seed = secrets.randbelow(2**31) if seed is None else seed
     cases = exercise.cases(torch.Generator().manual_seed(seed))
     try:

@@ -80,6 +80,7 @@ class Exercise:
     registered and observed may import jax inside functions only: it must not be loaded here, nor where ranks come from.
     unjudged: aspects that tell one mistake from another, and are neither right nor wrong. plan: an observer of what an
     answer wants, before a program is compiled for it: aspects of `observe`, by which alone mutants are told apart.
+    ready: dotted names of what the package has ready that an answer here must do itself.
     """
 
     number: str
@@ -98,6 +99,7 @@ class Exercise:
     jax: bool = False
     plan: Callable[..., dict[str, Any]] | None = None
     unjudged: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

@@ -14,9 +14,9 @@ LOOK_AT = "Look at: "
 class Verdict:
     """What `judge` found. `str(verdict)` is what `check` prints.
 
-    status: "passed", "wrong", "error", "not attempted", "time limit", "exited", or "not checked", where this machine
-    lacks what the exercise needs. aspects and sizes: right or not, by aspect ("forward", "gradient", "ledger",
-    "inputs", "refusal") and by tp or mesh ("2×4"). misconception: the mutant that it equals.
+    status: "passed", "wrong", "error", "not attempted", "ready-made", "time limit", "exited", or "not checked", where
+    this machine lacks what the exercise needs. aspects and sizes: right or not, by aspect ("forward", "gradient",
+    "ledger", "inputs", "refusal") and by tp or mesh ("2×4"). misconception: the mutant that it equals.
     """
 
     exercise: Exercise

@@ -325,13 +325,19 @@ def with_devices(batch: int, model: int, kv_heads: int) -> tuple[Mesh, dict[str,
     return Mesh(devices, ("batch", "kv", "copy")), {"q_proj": q, "k_proj": kv, "v_proj": kv, "o_proj": o}
 
 
-def through_the_floor(batch: int, model: int, kv_heads: int) -> tuple[Mesh, dict[str, PartitionSpec]]:
-    from tplearn.gspmd.devices import make_kv_mesh
-    from tplearn.gspmd.specs import partition_spec
+def named_by_role(batch: int, model: int, kv_heads: int) -> tuple[Mesh, dict[str, PartitionSpec]]:
+    """Few heads or many: gcd; the specs from what each dimension is."""
+    import jax
+    from jax.sharding import AxisType
+    from jax.sharding import PartitionSpec as P
 
-    mesh = make_kv_mesh(batch, model, kv_heads)
-    names = ("q_proj", "k_proj", "v_proj", "o_proj")
-    return mesh, {name: partition_spec(f"model.layers.0.self_attn.{name}.weight", mesh) for name in names}
+    kv = math.gcd(model, kv_heads)
+    if kv not in (model, kv_heads):
+        raise ValueError("neither divides the other")
+    mesh = jax.make_mesh((batch, kv, model // kv), ("batch", "kv", "copy"), axis_types=(AxisType.Auto,) * 3)
+    roles = {"queries": ("kv", "copy"), "keys": "kv", "hidden": None}
+    shapes = {"q": ("queries", "hidden"), "k": ("keys", "hidden"), "v": ("keys", "hidden"), "o": ("hidden", "queries")}
+    return mesh, {f"{one}_proj": P(*(roles[role] for role in shape)) for one, shape in shapes.items()}
 
 
 def two_shapes(batch: int, model: int, kv_heads: int) -> tuple[Mesh, dict[str, PartitionSpec]]:
@@ -669,7 +675,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "row by row": row_by_row,
         "read before": with_torch_pad,
     },
-    "kv_mesh": {"of devices": with_devices, "the package's": through_the_floor, "two shapes": two_shapes},
+    "kv_mesh": {"of devices": with_devices, "by role": named_by_role, "two shapes": two_shapes},
     "mlp_by_hand": {
         "bias outside": bias_outside,
         "one product": one_product,

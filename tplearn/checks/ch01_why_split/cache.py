@@ -167,4 +167,5 @@ KV_CACHE_BYTES = Exercise(
         ),
         ("one layer", "That is one layer's cache. Every layer has its own keys and values.", "num_hidden_layers."),
     ),
+    ready=("tplearn.planning.memory.kv_cache_bytes",),
 )

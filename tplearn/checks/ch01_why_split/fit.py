@@ -158,4 +158,5 @@ MAX_SEQUENCES = Exercise(
         ("rounded up", "You rounded up. The last sequence does not fit whole.", "how you divide."),
         ("rounded", "You rounded to the nearest number. The last sequence must fit whole.", "how you divide."),
     ),
+    ready=("tplearn.planning.memory.max_sequences",),
 )

@@ -61,4 +61,5 @@ PARAMETER_COUNT = Exercise(
             ),
         ),
     ),
+    ready=("tplearn.planning.memory.parameter_count",),
 )

@@ -145,4 +145,5 @@ WEIGHT_BYTES_PER_RANK = Exercise(
             ),
         ),
     ),
+    ready=("tplearn.planning.memory.weight_bytes_per_rank",),
 )

@@ -40,4 +40,5 @@ COPY_TO_GROUP = Exercise(
     observe=ForwardAndBack(),
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.parallel.collectives",),
 )

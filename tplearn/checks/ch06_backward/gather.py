@@ -40,4 +40,5 @@ GATHER_FROM_GROUP = Exercise(
     observe=ForwardAndBack(),
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.parallel.collectives",),
 )

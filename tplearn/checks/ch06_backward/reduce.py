@@ -39,4 +39,5 @@ REDUCE_FROM_GROUP = Exercise(
     observe=ForwardAndBack(),
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.parallel.collectives",),
 )

@@ -36,4 +36,5 @@ GATHER_SEQUENCE = Exercise(
     observe=ForwardAndBack(),
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.parallel.collectives",),
 )

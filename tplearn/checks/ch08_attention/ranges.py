@@ -164,4 +164,5 @@ HEADS_OF_RANK = Exercise(
             "one of num_kv_heads and world_size must divide the other.",
         ),
     ),
+    ready=("tplearn.parallel.heads",),
 )

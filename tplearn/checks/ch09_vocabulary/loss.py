@@ -176,4 +176,5 @@ PARALLEL_CROSS_ENTROPY = Exercise(
         ),
         *TERMS,
     ),
+    ready=("tplearn.parallel.cross_entropy",),
 )

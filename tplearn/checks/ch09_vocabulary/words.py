@@ -144,4 +144,5 @@ WORDS_OF_RANK = Exercise(
             "stop: start + the number of own words.",
         ),
     ),
+    ready=("tplearn.parallel.words",),
 )

@@ -42,4 +42,5 @@ GRADIENT_NORM = Exercise(
     observe=of_number,
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.parallel.gradients",),
 )

@@ -65,4 +65,5 @@ FINISH_GRADIENTS = Exercise(
     observe=of_finishing,
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.llama.plan.finish_gradients",),
 )

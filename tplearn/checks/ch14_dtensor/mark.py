@@ -73,4 +73,5 @@ MARK_SHARDING = Exercise(
     observe=of_marked,
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.llama.mark_sharding",),
 )

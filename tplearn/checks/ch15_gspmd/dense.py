@@ -58,4 +58,5 @@ TENSOR_PARALLEL_DENSE = Exercise(
     timeout=20.0,
     jax=True,
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.dense",),
 )

@@ -44,4 +44,5 @@ EXPLICIT_BLOCK = Exercise(
     timeout=20.0,
     jax=True,
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.model",),
 )

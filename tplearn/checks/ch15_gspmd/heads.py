@@ -59,4 +59,5 @@ KV_MESH = Exercise(
     plan=plan_of_kv_mesh,
     unjudged=("placement",),
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.specs", "tplearn.gspmd.devices.make_kv_mesh"),
 )

@@ -98,4 +98,5 @@ LOAD_SHARDED = Exercise(
     timeout=20.0,
     jax=True,
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.checkpoint",),
 )

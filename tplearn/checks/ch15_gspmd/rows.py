@@ -65,4 +65,5 @@ READ_LEDGER = Exercise(
     reference=read_ledger,
     cases=_cases,
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.hlo", "tplearn.gspmd.instructions", "tplearn.gspmd.replica_groups"),
 )

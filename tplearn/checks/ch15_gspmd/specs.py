@@ -48,4 +48,5 @@ PARTITION_SPEC = Exercise(
     plan=plan_of_specs,
     unjudged=("placement",),
     mutants=MUTANTS,
+    ready=("tplearn.gspmd.specs",),
 )
