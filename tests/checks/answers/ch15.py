@@ -203,13 +203,18 @@ def from_single_devices(file: CountingFile, mesh: Mesh, spec: Spec) -> dict[str,
         for device, index in sharding.devices_indices_map(shape).items():
             spans = tuple(one.indices(n)[:2] for one, n in zip(index, shape, strict=True))
             if spans not in known:
-                piece = np.zeros([stop - start for start, stop in spans])
+                piece = np.zeros([stop - start for start, stop in spans], own_type(part))
                 own = part[tuple(slice(start, stop) for start, stop in spans)].numpy()
                 piece[tuple(slice(0, n) for n in own.shape)] = own
                 known[spans] = piece
             pieces.append(jax.device_put(known[spans], device))
         arrays[name] = jax.make_array_from_single_device_arrays(shape, sharding, pieces)
     return arrays
+
+
+def own_type(part: Any) -> np.dtype:
+    """The type that numpy has for a tensor of the file."""
+    return part[tuple(slice(0, 0) for _ in part.get_shape())].numpy().dtype
 
 
 def row_by_row(file: CountingFile, mesh: Mesh, spec: Spec) -> dict[str, Array]:
@@ -226,7 +231,7 @@ def row_by_row(file: CountingFile, mesh: Mesh, spec: Spec) -> dict[str, Array]:
             if str(index) not in known:
                 start, stop, _ = index[0].indices(shape[0])
                 due = [len(range(*one.indices(n))) for one, n in zip(index, shape, strict=True)]
-                held = np.zeros(due)
+                held = np.zeros(due, own_type(part))
                 for row in range(start, min(stop, rows)):
                     own = part[(slice(row, row + 1), *index[1:])].numpy()[0]
                     held[(row - start, *(slice(0, n) for n in own.shape))] = own

@@ -46,6 +46,9 @@ def _wrong_dense(
         )
         return jax.lax.with_sharding_constraint(y, NamedSharding(mesh, ending))
 
+    if wrong == "a draw for each shard":
+        size = lies.shard_shape(sizes)
+        kernel = jax.make_array_from_callback(sizes, lies, lambda _: jax.random.normal(key, size) / scale)
     # One program draws for all of them: a jit with an out_sharding each would be compiled thirteen times.
     return kernel if wrong == "a constraint for a place" else jax.device_put(kernel, lies), apply
 
@@ -105,6 +108,12 @@ MUTANTS = mutants_of(
         "Every number is right, but you make the kernel whole before the product, and each device does the work of "
         "all. The product takes a cut kernel as it lies; the ending is all that is sent.",
         "x @ kernel, with the kernel as it lies.",
+    ),
+    (
+        "a draw for each shard",
+        "Your devices draw a shard each, all with the same key: the kernel is one small draw, repeated. In JAX the "
+        "numbers of an array do not depend on how it is cut. Draw the whole one, and let the compiler place it.",
+        "jax.jit(draw, out_shardings=NamedSharding(mesh, kernel_spec))(key).",
     ),
     (
         "no scale",

@@ -9,6 +9,7 @@ from tplearn.checks.inputs import randn
 
 Spec = tuple[str | tuple[str, ...] | None, ...]
 TEXTS, TOKENS, HIDDEN, INNER = 4, 3, 8, 16
+COMPILED = "there is no shard_map in your function: the collectives of its program are the compiler's, not yours."
 DIFFERS = "out_specs say that the result is the same along an axis, and JAX sees that it may differ there"
 PARAMETERS = ("x", "gate", "up", "down", "bias")
 
@@ -50,7 +51,7 @@ def of_mlp(fn: Callable[..., Any], seed: int, mesh: tuple[int, int]) -> dict[str
         y, back = jax.vjp(called, *arrays)
         return y, back(upstream)
 
-    (y, gradients), seen = compiled_and_run(step, arrays, lay(upstream, grid, P("batch")))
+    (y, gradients), seen = compiled_and_run(step, arrays, lay(upstream, grid, P("batch")), by_hand=COMPILED)
     return {"forward": seen_of(y), "gradient": dict(zip(PARAMETERS, seen_of(gradients), strict=True))} | seen
 
 

@@ -28,6 +28,8 @@ def _wrong_mesh(batch: int, model: int, kv_heads: int, wrong: str) -> tuple[Mesh
             raise ValueError(f"kv_heads = {kv_heads}, model = {model}")
     if wrong == "no copies":
         kv = model
+    elif wrong == "copies everywhere":
+        kv = 1
     elif wrong == "copies where none are needed" and kv == model:
         kv //= 2
     elif wrong == "copies refused" and kv_heads < model:
@@ -141,6 +143,11 @@ MUTANTS = mutants_of(
         "copies where none are needed",
         RIGHT + "you make copies where there are enough KV heads. The collectives are the same, and each device holds "
         "twice as many keys and values as it needs.",
+        "kv = min(model, kv_heads); copy = model // kv.",
+    ),
+    (
+        "copies everywhere",
+        RIGHT + "you make a copy of all KV heads on each device of a row, however many heads there are.",
         "kv = min(model, kv_heads); copy = model // kv.",
     ),
     (

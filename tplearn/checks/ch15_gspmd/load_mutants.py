@@ -101,7 +101,12 @@ MUTANTS = mutants_of(
     ),
     (
         "float32",
-        "You changed the numbers' type. The file is in float64, and the arrays are due as they are.",
+        "Your arrays are float32, also where the file has float64. The numbers are due in the file's type.",
         "what is done with the numbers between file and array.",
+    ),
+    (
+        "float64",
+        "Your arrays are float64, also where the file has float32. The numbers are due in the file's type.",
+        "arrays that you make yourself: np.zeros(shape) is float64 unless it is told a dtype, such as own.dtype.",
     ),
 )

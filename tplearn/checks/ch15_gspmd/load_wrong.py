@@ -88,8 +88,8 @@ def _piece(part: TensorSlice, key: tuple[tuple[int, int], ...], size: list[int],
         own = part[(slice(size[0] - due[0], size[0]), *(slice(*pair) for pair in key[1:]))].numpy()
     else:
         own = part[tuple(slice(*pair) for pair in key)].numpy()
-    if wrong == "float32":
-        own = own.astype(np.float32)
+    if wrong in ("float32", "float64"):
+        own = own.astype(wrong)
     return own if wrong == "ragged" else _padded(own, due, wrong)
 
 

@@ -47,6 +47,9 @@ def _wrong_mlp(mesh: Mesh, x: Array, gate: Array, up: Array, down: Array, bias: 
             return g(y @ down.T)
         return g(y @ down.T) + bias
 
+    if wrong == "the compiler's":  # gate and up in one product, so that even backward has no more than is due
+        both = jax.numpy.einsum("bsh,gih->gbsi", x, jax.numpy.stack([gate, up]))
+        return (jax.nn.silu(both[0]) * both[1]) @ down.T + bias
     specs = [P("batch"), P("model", None), P("model", None), P(None, "model"), P()]
     if wrong == "texts whole":
         specs[0] = P()
@@ -73,7 +76,7 @@ MUTANTS = mutants_of(
         "no f",
         "Every number is right, but backward sends too much. x is the same along model, and enters two products: "
         "where you do not say at which point it becomes each device's own, JAX does it for each product, and sums two "
-        'gradients instead of one. That is chapter 07\'s "one f for both".',
+        "gradients instead of one. An f for each of the two comes to the same; chapter 07 has one f for both.",
         'jax.lax.pcast(x, "model", to="varying"), once, before gate and up.',
     ),
     (
@@ -153,5 +156,11 @@ MUTANTS = mutants_of(
         "Every number is right, but your in_specs ask for all texts on each device, and the compiler gathers them "
         "along batch.",
         'in_specs and out_specs: P("batch") for x and for the result.',
+    ),
+    (
+        "the compiler's",
+        "Every number is right, and the compiler found your collectives for you: there is no shard_map in your "
+        "function. This exercise is the other way, on local shapes, where you write them.",
+        "jax.shard_map, with the five specs of the table.",
     ),
 )

@@ -18,10 +18,17 @@ def lay(tensor: Tensor, mesh: Mesh, spec: PartitionSpec) -> jax.Array:
     return jax.device_put(tensor.numpy(), NamedSharding(mesh, spec))
 
 
-def compiled_and_run(function: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, Any]]:
-    """(function(*args), {"ledger": the rows of all devices}), from one compilation."""
-    program = jax.jit(function).lower(*args).compile()
-    return program(*args), {"ledger": collectives(program.as_text())}
+def compiled_and_run(
+    function: Callable[..., Any], *args: Any, by_hand: str | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """(function(*args), {"ledger": the rows of all devices}), from one compilation.
+
+    by_hand: what is said, as an aspect of that name, where no shard_map is in the program.
+    """
+    traced = jax.jit(function).trace(*args)
+    program = traced.lower().compile()
+    seen = {"ledger": collectives(program.as_text())}
+    return program(*args), seen | ({"by hand": by_hand} if by_hand and "shard_map[" not in str(traced.jaxpr) else {})
 
 
 def seen_of(value: Any) -> Any:
