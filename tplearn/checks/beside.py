@@ -28,7 +28,7 @@ def other_entries(got: Any, want: Any, names: list[str]) -> str:
         return ""
     bad = wrong_entry_names(got, want)
     wrong, right = ([key for key in first if (str(key) in bad) is wanted] for wanted in (True, False))
-    if not right or min(len(wrong), len(right)) > FEW:
+    if not wrong or not right or min(len(wrong), len(right)) > FEW:  # none is wrong where the answer has no entries
         return ""
     if len(wrong) == 1:
         return f" Its other {len(right)} entries are right."
