@@ -33,7 +33,7 @@ def test_the_family_is_kept(family: str, tmp_path: Path) -> None:
     assert read.model_type == family == replace(read, vocab_size=90).family
     Llama.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
     fields = json.loads((tmp_path / "second" / "config.json").read_text())
-    assert fields["model_type"] == family and not {"name", "qkv_bias"} & set(fields)
+    assert fields["model_type"] == family and not {"name", "qkv_bias", "mlp_matrices"} & set(fields)
     assert fields["architectures"] == json.loads((tmp_path / "first" / "config.json").read_text())["architectures"]
     assert type(AutoConfig.from_pretrained(tmp_path / "second")) is type(theirs(tmp_path / "first").config)
     assert LlamaConfig.from_folder(tmp_path / "second") == read
@@ -53,6 +53,7 @@ def test_a_configuration_made_by_hand_has_the_family_of_its_biases() -> None:
         ),
         ({"model_type": "qwen2"}, "qkv_bias = False does not exist with model_type = 'qwen2'; qkv_bias = True works"),
         ({"model_type": "mistral"}, "model_type = 'mistral' is not supported; types that work: llama, qwen2"),
+        ({"mlp_matrices": 2}, "mlp_matrices = 2 is GPT's MLP; a Llama's has 3: gate, up and down"),
         ({"head_dim": 5}, r"head_dim = 5 cannot be turned in pairs \(RoPE\); even sizes work"),
         ({"hidden_size": 30, "head_dim": None}, "hidden_size = 30 does not divide by num_attention_heads = 8"),
         ({"num_key_value_heads": 3}, "num_key_value_heads = 3 does not divide num_attention_heads = 8"),

@@ -51,6 +51,8 @@ class LlamaConfig(ModelShape):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.mlp_matrices != 3:
+            raise ValueError(f"mlp_matrices = {self.mlp_matrices} is GPT's MLP; a Llama's has 3: gate, up and down")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} cannot be turned in pairs (RoPE); even sizes work")
         if self.family not in ARCHITECTURES:
@@ -116,7 +118,7 @@ class LlamaConfig(ModelShape):
     def fields(self) -> dict:
         """What config.json holds; transformers 4 and 5 read it."""
         fields = asdict(self)
-        del fields["name"], fields["qkv_bias"]
+        del fields["name"], fields["qkv_bias"], fields["mlp_matrices"]
         if self.sliding_window is None:
             del fields["sliding_window"], fields["layer_types"]
         elif self.family == "qwen2":

@@ -154,6 +154,14 @@ def plain_reduce_scatter(x: Tensor, dim: int, place: Place) -> Tensor:
     return transport.carry_reduce_scatter(by_rank.contiguous().flatten(0, 1), place)
 
 
+def plain_shift(x: Tensor, place: Place) -> Tensor:
+    """A new tensor: x of the rank before, while the rank after gets this rank's; rank 0 is after the last. No gradient.
+
+    No collective: each rank sends to one and receives from one, so a shape or a number of calls that differs hangs.
+    """
+    return x if place.world_size == 1 else transport.carry_shift(x, place)
+
+
 def own_shard(x: Tensor, dim: int, place: Place) -> Tensor:
     """A new tensor: this rank's shard of x along `dim`."""
     return x.chunk(place.world_size, dim)[place.rank].contiguous()

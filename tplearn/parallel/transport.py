@@ -144,6 +144,19 @@ def carry_reduce_scatter(x: Tensor, place: Place) -> Tensor:
     return _shown("reduce_scatter", x, place, lambda: memory.reduce_scatter(x, "sum"), "sum")
 
 
+def carry_shift(x: Tensor, place: Place) -> Tensor:
+    """A new tensor: the x of the rank before this one in a ring. Always by the group's backend, as send and recv."""
+    came = torch.empty_like(x, memory_format=torch.contiguous_format)
+    to, from_ = ((place.rank + step) % place.world_size for step in (1, -1))
+    ops = [
+        dist.P2POp(dist.isend, x.contiguous(), group=place.group, group_peer=to),
+        dist.P2POp(dist.irecv, came, group=place.group, group_peer=from_),
+    ]
+    for work in dist.batch_isend_irecv(ops):
+        work.wait()
+    return came
+
+
 def _shown(op: str, x: Tensor, place: Place, run: Callable[[], Tensor], reduce_op: str | None = None) -> Tensor:
     """Run a collective in the memory; a recorder and torch's profiler, which see torch's own, are shown it."""
     if torch.autograd._profiler_enabled():
