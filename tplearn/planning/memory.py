@@ -5,7 +5,7 @@
 | embedding, lm_head | ceil(vocab / tp) rows: the vocabulary is padded to a multiple of tp |
 | q, o | heads / tp heads |
 | k, v, KV cache | kv_heads / tp heads, and never less than one: above kv_heads ranks hold copies |
-| gate, up, down | intermediate / tp |
+| gate, up, down (GPT: up, down) | intermediate / tp |
 | norms | everything, on every rank |
 """
 
@@ -52,7 +52,7 @@ def parameter_breakdown(shape: ModelShape, tp: int = 1) -> dict[str, int]:
     return {
         "embedding": vocabulary,
         "attention": layers * attention,
-        "mlp": layers * 3 * hidden * (shape.intermediate_size // tp),
+        "mlp": layers * shape.mlp_matrices * hidden * (shape.intermediate_size // tp),
         "norms": (2 * layers + 1) * hidden,
         "lm_head": 0 if shape.tie_word_embeddings else vocabulary,
     }

@@ -1,4 +1,4 @@
-"""A model's shape: the seven sizes and two flags that fix its weights and its KV cache."""
+"""A model's shape: the sizes and flags that fix its weights and its KV cache."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,12 @@ class ModelShape:
     """Sizes of a Llama-family decoder, named as in a Hugging Face `config.json`.
 
     Attention has `num_attention_heads` query heads and `num_key_value_heads` key and value heads, each `head_dim` wide
-    (not always `hidden_size / num_attention_heads`, as None makes it). The MLP is SwiGLU: gate, up and down. Norms are
-    RMSNorm, two a layer and one at the end. `qkv_bias` is Qwen2's: biases on q, k and v alone.
+    (not always `hidden_size / num_attention_heads`, as None makes it). The MLP is SwiGLU: gate, up and down. With
+    `mlp_matrices` = 2 it is GPT's: up and down, and dropout behind attention and MLP. Norms are RMSNorm, two a layer
+    and one at the end. `qkv_bias` is Qwen2's: biases on q, k and v alone.
 
     Raises:
-        ValueError: a size below 1, or heads that do not divide.
+        ValueError: a size below 1, heads that do not divide, or `mlp_matrices` other than 2 and 3.
     """
 
     hidden_size: int
@@ -34,6 +35,7 @@ class ModelShape:
     vocab_size: int
     tie_word_embeddings: bool = False
     qkv_bias: bool = False
+    mlp_matrices: int = field(default=3, kw_only=True)
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +45,8 @@ class ModelShape:
             value = getattr(self, size)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{size} = {value!r} is not a size; whole numbers from 1 work")
+        if self.mlp_matrices not in (2, 3):
+            raise ValueError(f"mlp_matrices = {self.mlp_matrices!r} makes no MLP; 2 (GPT's) and 3 (SwiGLU) work")
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if heads % kv_heads:
             works = ", ".join(map(str, divisors(heads)))
