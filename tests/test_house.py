@@ -14,8 +14,8 @@ from tplearn.course.places import HERE
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "gspmd", "show")
-FLOORS += ("course", "page", "checks", "grading", "commands")
+FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "gspmd", "pipeline")
+FLOORS += ("museum", "show", "course", "page", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))

@@ -1,0 +1,98 @@
+"""What the wrong answers to exercise 18.3 show: the wrong size, the wrong number, and readings that were not read."""
+
+import math
+
+from tplearn.checks.exercise import mutants_of
+
+
+def wrong_name_forward_bug(fingerprint: dict[int, dict], wrong: str) -> str:
+    """The bug of a model whose result is off, with one thing `wrong`."""
+    tp = min(fingerprint) if wrong == "smallest size" else max(fingerprint)
+    seen = fingerprint[tp]
+    forward, ran, due = seen["forward"], seen["ledger"]["forward"], seen["due"]["forward"]
+    factor, shift = forward["factor"], forward["shift"]
+    precision = "bfloat16" if wrong == "bfloat16" else "error"
+    wanted = {"two for tp": 2, "upside down": 1 / tp}.get(wrong, tp)
+    added = math.log(2 if wrong == "two for tp" else tp)
+    differs = {"ledger not read": True, "any difference in the ledger": ran != due}.get(
+        wrong, sum(ran.values()) < sum(due.values())
+    )
+    agree = forward["agree"] or wrong == "agreement not read"
+    if wrong == "any difference in the ledger" and differs:
+        return "all-reduce missing"
+    if not agree:
+        return "all-reduce missing" if differs and wrong != "masks alone" else "own dropout mask"
+    if factor is not None and abs(factor - wanted) < 1e-6:
+        return "whole layer summed"
+    if shift is not None and abs(shift - added) < 1e-6 and wrong != "shift not read":
+        return "whole logits taken for a shard"
+    right = wrong == "gradients not read" or all(mark[precision] < 1e-10 for mark in seen["gradients"].values())
+    return "bias added by every rank" if right else "QKV cut as one block"
+
+
+TP = "the factor tp and the shift log(tp), with the tp of the reading."
+AGREE = "forward's agree; then ledger beside due."
+GRADIENTS = "the gradients, where the result is off by no single number."
+
+MUTANTS = mutants_of(
+    wrong_name_forward_bug,
+    (
+        "smallest size",
+        "You judged at the smallest size. Where that is one rank, nothing is cut and nothing is off: every bug of "
+        "tensor parallelism is invisible there.",
+        "a reading with tp > 1.",
+    ),
+    (
+        "two for tp",
+        "You asked for the factor 2 and the shift log(2). That is what is seen on two ranks; on three and on four it "
+        "is tp and log(tp).",
+        TP,
+    ),
+    (
+        "upside down",
+        "You asked for the factor 1/tp. A whole layer that is summed over tp ranks comes out tp times too large.",
+        TP,
+    ),
+    (
+        "shift not read",
+        "You did not look at forward's shift, or compared it with another number than log(tp). tp copies of every "
+        "logit make the sum of exponentials tp times as large, and each token's loss log(tp) larger: the natural "
+        "logarithm, math.log.",
+        TP,
+    ),
+    (
+        "agreement not read",
+        "You did not ask whether the ranks agree. A result that is another one on each rank was never joined, or was "
+        "changed afterwards by each rank for itself.",
+        AGREE,
+    ),
+    (
+        "ledger not read",
+        "You called every result on which the ranks differ a missing all-reduce. Look whether one is missing: ranks "
+        "that have sent all that is due can still drop different numbers.",
+        AGREE,
+    ),
+    (
+        "masks alone",
+        "You called every result on which the ranks differ a matter of masks. Where forward is one all-reduce short, "
+        "the parts were never added up.",
+        AGREE,
+    ),
+    (
+        "any difference in the ledger",
+        "You called every ledger that differs a missing all-reduce. One that has a message too many misses none.",
+        "whether forward is short of what is due.",
+    ),
+    (
+        "gradients not read",
+        "You did not look at the gradients. A bias that was added too often shifts the result and no gradient; rows "
+        "that belong to other heads spoil both.",
+        GRADIENTS,
+    ),
+    (
+        "bfloat16",
+        "You read the gradients in bfloat16. There all of them are off by a percent, right ones too: rounding. In "
+        "float64 it is gone, and a bug is not.",
+        "error, not bfloat16.",
+    ),
+)

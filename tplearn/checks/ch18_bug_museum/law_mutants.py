@@ -1,0 +1,110 @@
+"""What the wrong answers to exercise 18.2 show: one size for all, laws that coincide there, and rounding."""
+
+from tplearn.checks.ch18_bug_museum.laws import LAWS
+from tplearn.checks.exercise import mutants_of
+
+SWAPPED = {"tp": "1/tp", "1/tp": "tp", "2": "1/2", "1/2": "2"}
+
+
+def wrong_law(factors: dict[int, float], wrong: str) -> str:
+    """A law, with one thing `wrong`."""
+    sizes = sorted(factors)
+    used = {
+        "largest size alone": sizes[-1:],
+        "smallest size alone": sizes[:1],
+        "one rank left out": [p for p in sizes if p > 1] or sizes,
+    }.get(wrong, sizes)
+    tolerance = {"to the last bit": 0.0, "to a half": 0.6}.get(wrong, 1e-6)
+    fitting = any if wrong == "one size is enough" else all
+    known = [name for name in LAWS if not (wrong == "no squares" and name == "tp * tp")]
+    known = [name for name in known if not (wrong == "no constants" and name in ("2", "1/2"))]
+    fits = [name for name in known if fitting(abs(factors[p] - LAWS[name](p)) <= tolerance for p in used)]
+    if len(fits) > 1:
+        chosen = {"first that fits": fits[0], "one size is enough": fits[0], "last that fits": fits[-1]}
+        growing = [name for name in fits if "tp" in name]
+        if wrong == "tp where it may be" and growing:
+            return growing[0]
+        return chosen.get(wrong, "?")
+    if not fits:
+        return "?" if wrong == "none is ?" else "none"
+    return SWAPPED.get(fits[0], fits[0]) if wrong == "upside down" else fits[0]
+
+
+TELL = "several that fit: the sizes cannot tell them apart, so say '?'."
+
+MUTANTS = mutants_of(
+    wrong_law,
+    (
+        "largest size alone",
+        "You judged at the largest size alone. Numbers that follow no law may meet one once: it must fit at every size "
+        "that was measured.",
+        "all sizes of factors.",
+    ),
+    (
+        "smallest size alone",
+        "You judged at the smallest size alone. On one rank nothing can be told, and on two ranks tp and 2 are the "
+        "same number, as are tp - 1 and 1.",
+        "all sizes of factors.",
+    ),
+    (
+        "one rank left out",
+        "You left out tp = 1. It is a size like the others: 1, tp and tp * tp are 1 there, but 2 is not, and 1/2 is "
+        "not.",
+        "all sizes of factors.",
+    ),
+    (
+        "one size is enough",
+        "You took a law that fits at one size. It must fit at all of them: on two ranks nearly everything fits.",
+        "all(...), not any(...).",
+    ),
+    (
+        "to the last bit",
+        "You compared to the last bit. A factor is measured, and its last digits are rounding.",
+        "abs(factor - value) < 1e-6.",
+    ),
+    (
+        "to a half",
+        "Your tolerance is so wide that 2 passes for 1.5, or 1/2 for 0. Measured factors miss a law by 1e-14, not by "
+        "tenths.",
+        "abs(factor - value) < 1e-6.",
+    ),
+    (
+        "first that fits",
+        "Several laws fit, and you named the first. On two ranks tp and 2 are the same number: measure on a third "
+        "size before you name a bug.",
+        TELL,
+    ),
+    (
+        "last that fits",
+        "Several laws fit, and you named the last. On two ranks tp and 2 are the same number: measure on a third size "
+        "before you name a bug.",
+        TELL,
+    ),
+    (
+        "tp where it may be",
+        "Several laws fit, and you named the one with tp in it. It may be so; with these sizes nobody can know.",
+        TELL,
+    ),
+    (
+        "none is ?",
+        "Where no law fits you said '?'. That means that several do. 'none' is a finding: no power of tp, so it is no "
+        "sum too many or too few.",
+        "no law that fits: 'none'.",
+    ),
+    (
+        "upside down",
+        "You took a factor for its inverse: own / right = tp is a gradient that was summed too often, and 1/tp one "
+        "that was divided.",
+        "factor = own / right.",
+    ),
+    (
+        "no squares",
+        "You do not know tp * tp. A sum too many in each of two layers makes it in the first of them.",
+        "the list of laws.",
+    ),
+    (
+        "no constants",
+        "You do not know 2 and 1/2. Without them every factor of 2 on two ranks looks like tp.",
+        "the list of laws.",
+    ),
+)

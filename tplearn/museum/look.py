@@ -1,0 +1,140 @@
+"""One pass through an exhibit, alone or on a rank among others: its result, its gradients, and whose rows they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tplearn.museum.exhibits import Build, Exhibit, Finish, find, sync
+from tplearn.museum.sizes import Sizes, inputs_of
+from tplearn.parallel import Place, partitions
+from tplearn.parallel.parameters import draw
+
+PHASES = ("forward", "backward", "after")
+BARRIERS = len(PHASES) + 1  # in a marked pass: they cut the ledger into its phases
+DTYPES = (torch.float64, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a dense tensor, along `dim` from `start` on, as one rank has them."""
+
+    dim: int
+    start: int
+    here: Tensor
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What equal keys on two ranks say: both hold the same."""
+        return self.dim, self.start, self.here.shape[self.dim]
+
+    def of(self, dense: Tensor) -> Tensor:
+        """The same rows of the right tensor."""
+        return dense.narrow(*self.key)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one rank has of an exhibit: by dtype and name, "y" for the result; and how many numbers it holds."""
+
+    seen: tuple[dict[str, list[Rows]], ...]
+    held: dict[str, int]
+
+
+def look(names: Sequence[str], sizes: Sizes, seed: int, mended: bool) -> list[Look]:
+    """On every rank of the default group: the exhibits of these names, one after the other, or the right ones."""
+    torch.set_num_threads(1)  # these tensors are small: a second thread would cost more than it brings
+    exhibits = [replace(one, build=one.right, finish=sync) if mended else one for one in map(find, names)]
+    return [_look(exhibit, sizes, seed + number, Place.of()) for number, exhibit in enumerate(exhibits)]
+
+
+def _look(exhibit: Exhibit, sizes: Sizes, seed: int, place: Place) -> Look:
+    how = exhibit.inputs, sizes, seed, place
+    own, low = (run(exhibit.build, exhibit.finish, *how, dtype, dtype == DTYPES[0]) for dtype in DTYPES)
+    due = run(exhibit.right, sync, *how, DTYPES[0], True)
+    return Look((rows_of(*own), rows_of(*low)), {"own": numbers_in(own[0]), "due": numbers_in(due[0])})
+
+
+def twin(exhibit: Exhibit, sizes: Sizes, seed: int) -> tuple[tuple[dict[str, Tensor], ...], int]:
+    """The dense model in this process: by dtype the right tensors by name, and how many numbers it holds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as above
+    try:
+        with torch.random.fork_rng(devices=[]):
+            passes = [run(exhibit.right, sync, exhibit.inputs, sizes, seed, Place(), dtype) for dtype in DTYPES]
+    finally:
+        torch.set_num_threads(threads)
+    right = tuple({name: rows.here for name, (rows,) in rows_of(*one, whole=True).items()} for one in passes)
+    return right, numbers_in(passes[0][0])
+
+
+Passed = tuple[nn.Module, Tensor, Tensor]
+
+
+def run(
+    build: Build,
+    finish: Finish,
+    kind: str,
+    sizes: Sizes,
+    seed: int,
+    place: Place,
+    dtype: torch.dtype,
+    marked: bool = False,
+) -> Passed:
+    """A fresh model on fresh numbers, the same for one seed → model, first input, result; all gradients are there.
+
+    marked: with a barrier before, between and behind the phases.
+    """
+    torch.manual_seed(seed)
+    model = build(sizes, place).double()
+    torch.manual_seed(seed)  # layers may have drawn more or fewer numbers than others
+    _draw(model)
+    model = model.to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    inputs = [x.to(dtype).requires_grad_() if x.is_floating_point() else x for x in inputs_of(kind, sizes, generator)]
+    mark = dist.barrier if marked else lambda: None
+    mark()
+    y = model(*inputs)
+    mark()
+    y.backward(torch.randn(y.shape, dtype=torch.float64, generator=generator).to(dtype))
+    mark()
+    finish(model, place)
+    mark()
+    return model, inputs[0], y.detach()
+
+
+@torch.no_grad()
+def _draw(model: nn.Module) -> None:
+    """Every parameter anew, in the order of their names; biases and norms are large, so that every mistake shows."""
+    for _, parameter, cut in sorted(partitions(model), key=lambda item: item[0]):
+        shape = parameter.shape if cut is None else cut.dense_shape
+        spread = 1.0 if len(shape) == 1 else shape[1] ** -0.5
+        if cut is None:
+            parameter.normal_(std=spread)
+        else:
+            draw(parameter, cut, lambda dense, spread=spread: dense.normal_(std=spread))
+
+
+def rows_of(model: nn.Module, x: Tensor, y: Tensor, whole: bool = False) -> dict[str, list[Rows]]:
+    """The result "y", the gradient of "x" where it has one, and every parameter's; `whole`: nothing is cut."""
+    found = {"y": [Rows(0, 0, torch.atleast_1d(y))]}
+    if x.requires_grad:
+        found["x"] = [Rows(0, 0, _gradient(x))]
+    for name, parameter, cut in partitions(model):
+        gradient = _gradient(parameter)
+        found[name] = [Rows(0, 0, gradient)]
+        if cut is not None and not whole:
+            found[name] = [Rows(cut.dim, chunk.start, rows.clone()) for chunk, rows in cut.views(gradient)]
+    return found
+
+
+def _gradient(x: Tensor) -> Tensor:
+    """Zeros where none has come back."""
+    return torch.zeros_like(x) if x.grad is None else x.grad
+
+
+def numbers_in(model: nn.Module) -> int:
+    """How many numbers the parameters have."""
+    return sum(parameter.numel() for parameter in model.parameters())
