@@ -103,7 +103,10 @@ REFUSED = [
     ((*VERIFY, "--model", "/nowhere"), "/nowhere does not exist; a folder with a config.json works"),
     (("plan", "--with", "ranks", "--model", "x"), "--with ranks: values that work: jax"),
     (("plan", "--model", "llama-9"), "--model llama-9: models that work: Llama-3.2-1B, Llama-3.1-8B"),
-    (("plan", "--model", "Mistral-Nemo-12B"), "--model Mistral-Nemo-12B: model_type .*mistral.*types that work: llama"),
+    (
+        ("plan", "--with", "jax", "--model", "Mistral-Nemo-12B"),
+        "--model Mistral-Nemo-12B: model_type .*mistral.*types that work: llama",
+    ),
     ((*PLAN, "--mesh", "eight"), "--mesh eight: a list of batch x model works"),
     ((*PLAN, "--layers", "0"), "--layers 0: numbers from 1 to 32 work"),
 ]

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from tplearn.cli.app import app, complaints
+from tplearn.cli.app import complaints
 
 
 def require_way(way: str, works: Sequence[str], *, device: str = "auto", **for_jax: int | None) -> None:
@@ -65,26 +64,17 @@ def _tell(line: str) -> None:
     typer.echo(line, err=True)
 
 
-@app.command()
-def plan(
-    model: Annotated[str, typer.Option(help="A public model, such as llama-3.1-8b.")],
-    mesh: Annotated[str, typer.Option(help="batch × model meshes, all of the same number of devices.")] = "1x8",
-    way: Annotated[str, typer.Option("--with", help="The compiler: jax.")] = "jax",
-    batch: Annotated[int | None, typer.Option(help="Texts; 8, or what the meshes deal evenly.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Compile only so many of the layers: it takes less time.")] = None,
-) -> None:
-    """Compiles a model of real size for a mesh, without its weights: the collectives, and bytes a device."""
+def plan_with_jax(model: str, mesh: str, batch: int | None, layers: int | None) -> None:
+    """`tplearn plan --with jax`: prints its tables."""
     from rich.console import Console
 
     with complaints():
-        require_way(way, ("jax",))
         _require_jax()
-        from tplearn.commands import tables_jax
+        from tplearn.commands import plan_jax, tables_jax
         from tplearn.commands.jax_meshes import Request
-        from tplearn.commands.plan_jax import known_model, plan_with_jax
         from tplearn.commands.verify import parse_meshes
 
         request = Request(parse_meshes(mesh), batch, layers)
-        config = request.cut(known_model(model))
-        programs = list(plan_with_jax(config, request, _tell))
+        config = request.cut(plan_jax.known_model(model))
+        programs = list(plan_jax.plan_with_jax(config, request, _tell))
     tables_jax.show_programs(programs, config, Console())

@@ -1,1 +1,1 @@
-"""What the long commands do: train, generate, verify. Each runs on ranks it starts, or in torchrun's group."""
+"""What the long commands do: train, generate, verify on ranks they start or in torchrun's group; plan by itself."""

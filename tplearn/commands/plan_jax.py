@@ -8,6 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 from tplearn.commands.jax_meshes import Request, grids, mesh_name
+from tplearn.commands.plan_model import known_name
 from tplearn.commands.verify import SEQUENCE
 from tplearn.gspmd.abstract import abstract_arrays, abstract_ids
 from tplearn.gspmd.instructions import Instruction, instructions
@@ -31,12 +32,8 @@ class Program:
 
 def known_model(name: str) -> LlamaConfig:
     """A public model's configuration by its name, in any case. Raises ValueError for one that is not known."""
-    configs = read_configs()
-    known = {one.lower(): one for one in configs}
-    if name.lower() not in known:
-        raise ValueError(f"--model {name}: models that work: {', '.join(configs)}")
-    name = known[name.lower()]
-    return replace(LlamaConfig.from_fields(configs[name], f"--model {name}"), name=name)
+    name = known_name(name)
+    return replace(LlamaConfig.from_fields(read_configs()[name], f"--model {name}"), name=name)
 
 
 def layers_of(config: LlamaConfig) -> str:
