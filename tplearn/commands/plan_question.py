@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tplearn.commands.options import require
 from tplearn.planning import Accelerator, ModelShape, TrainingJob, tp_sizes
-from tplearn.planning.layouts import CP_SIZES, CP_TOKENS, OBJECTIVES
+from tplearn.planning.layouts import CP_TOKENS, OBJECTIVES, cp_sizes
 
 BATCH_TOKENS = 2**24  # Llama 3 405B's 16M tokens a step: arXiv:2407.21783, section 3.4.1
 MOST_GPUS, MOST_SEQUENCE, MOST_BATCH_TOKENS = 10**6, 2**24, 2**32  # beyond what anybody has, and before divisors hang
@@ -80,7 +80,7 @@ class TrainQuestion(Question):
             require("batch-tokens", tokens, whole, said)
         if self.cp is not None:
             room = self.gpus // ((self.tp or 1) * (self.pp or 1))
-            works = [cp for cp in cp_sizes(self.sequence) if cp <= max(1, room)]
+            works = [cp for cp in whole_cp_sizes(self.sequence) if cp <= max(1, room)]
             said = f"a rank gets {CP_TOKENS} tokens or more of --seq {self.sequence}, in two equal pieces"
             require(
                 "cp", self.cp, self.cp in works, f"{said}; sizes that work on {room} accelerators: {_listed(works)}"
@@ -112,9 +112,9 @@ class ServeQuestion(Question):
         require("bytes-per-parameter", bytes_each, 0 < bytes_each <= 4, said)
 
 
-def cp_sizes(sequence: int) -> list[int]:
+def whole_cp_sizes(sequence: int) -> list[int]:
     """The cp that a search of layouts tries for a sequence, and that cut it."""
-    return [cp for cp in CP_SIZES if cp == 1 or (sequence // cp >= CP_TOKENS and sequence % (2 * cp) == 0)]
+    return [cp for cp in cp_sizes(sequence) if cp == 1 or sequence % (2 * cp) == 0]
 
 
 def _listed(sizes: list[int]) -> str:

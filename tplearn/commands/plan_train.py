@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tplearn.commands.plan_question import TrainQuestion, cp_sizes
+from tplearn.commands.plan_question import TrainQuestion, whole_cp_sizes
 from tplearn.planning import (
     Layout,
     Ranked,
@@ -14,6 +14,7 @@ from tplearn.planning import (
     tp_sizes,
     training_memory,
 )
+from tplearn.planning.layouts import leanest
 from tplearn.sizes import divisors
 
 KINDS = {
@@ -49,30 +50,16 @@ def plan_training(question: TrainQuestion) -> TrainPlan:
     job = question.job
     found = all_layouts(job, question.gpus, question.accelerator, question.rank_by)
     ranked = tuple(one for one in found.ranked if _wanted(question, one.layout))
-    refused = {kind: tuple(one for one in found.refused if kind == kind_of(job, one)) for kind in KINDS}
-    misses = [leanest(job, question.gpus, one) for one in refused["memory"] if _wanted(question, one)]
+    refused = {kind: tuple(one for one in found.refused if one.kind == kind) for kind in KINDS}
+    layouts = [
+        leanest(job, question.gpus, one.tp, one.cp, one.pp) for one in refused["memory"] if _wanted(question, one)
+    ]
+    misses = [Miss(layout, training_memory(job, layout)) for layout in layouts]
     nearest = min(misses, key=lambda miss: miss.memory.total, default=None)
     if not ranked:
         cuts = [*(one.layout for one in found.ranked), *refused["memory"]]
         raise ValueError(_why_none(question, cuts, nearest))
     return TrainPlan(question, job, ranked, refused, nearest, found.note)
-
-
-def kind_of(job: TrainingJob, refused: Refused) -> str:
-    """Which of `KINDS` stands in the way, in the order in which `all_layouts` looks."""
-    if refused.tp not in tp_sizes(job.shape):
-        return "tp"
-    if refused.pp > job.shape.num_hidden_layers:
-        return "pp"
-    return "cp" if refused.cp > 1 and job.sequence % (2 * refused.cp) else "memory"
-
-
-def leanest(job: TrainingJob, gpus: int, cut: Refused) -> Miss:
-    """What a cut needs at least on so many accelerators."""
-    room = gpus // (cut.tp * cut.cp * cut.pp)
-    dp = max(copies for copies in divisors(job.batch) if copies <= room)
-    layout = Layout(cut.tp, cut.cp, cut.pp, dp, 3, job.batch // dp, "full")
-    return Miss(layout, training_memory(job, layout))
 
 
 def smallest(question: TrainQuestion) -> Layout | None:
@@ -85,7 +72,7 @@ def smallest(question: TrainQuestion) -> Layout | None:
 def _leanest_layouts(question: TrainQuestion) -> Iterator[Layout]:
     job = question.job
     for tp in tp_sizes(job.shape) if question.tp is None else [question.tp]:
-        for cp in cp_sizes(job.sequence) if question.cp is None else [question.cp]:
+        for cp in whole_cp_sizes(job.sequence) if question.cp is None else [question.cp]:
             for pp in range(1, job.shape.num_hidden_layers + 1) if question.pp is None else [question.pp]:
                 for dp in divisors(job.batch):
                     for zero in (1, 2, 3):  # with few copies, the layers that ZeRO 3 gathers can be more than it saves

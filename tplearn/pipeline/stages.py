@@ -12,6 +12,7 @@ from tplearn.llama import Llama, rope
 from tplearn.parallel import vocab_parallel_cross_entropy
 from tplearn.parallel.place import Group, Place
 from tplearn.pipeline.kinds import kind_of
+from tplearn.planning import stage_layers
 from tplearn.sizes import require_size, shown
 
 if TYPE_CHECKING:
@@ -59,18 +60,17 @@ class Part(nn.Module):
 
 
 def layer_ranges(layers: int, stages: int, sizes: Sequence[int] | None = None) -> list[tuple[int, int]]:
-    """(start, stop) of each stage's layers. 7 layers in 3 stages: (0, 3), (3, 5), (5, 7).
+    """(start, stop) of each stage's layers. 7 layers in 3 stages: (0, 2), (2, 5), (5, 7).
 
-    Where they do not divide, the first stages have one more. sizes: how many each has, if not so. Llama 3 gave one
-    less to the first and the last stage, which have embedding and head besides (Dubey et al. 2024, section 3.3.2).
+    sizes: how many each stage has, if not those of `tplearn.planning.stage_layers`, which takes what does not divide
+    off the last and the first stage: they have head and embedding besides.
 
     Raises ValueError for more stages than layers, and for sizes that are not one each, or not all layers together.
     """
     layers, stages = require_size("layers", layers), require_size("stages", stages)
     if stages > layers:
         raise ValueError(f"layers = {layers} cannot make {stages} stages of at least one; up to {layers} stages work")
-    if sizes is None:
-        sizes = [layers // stages + (number < layers % stages) for number in range(stages)]
+    sizes = stage_layers(layers, stages) if sizes is None else sizes
     if len(sizes) != stages or sum(require_size("a stage's layers", size) for size in sizes) != layers:
         works = f"{stages} sizes that add up to {layers} work"
         raise ValueError(f"sizes = {shown(list(sizes))} do not cut {layers} layers into {stages} stages; {works}")

@@ -37,11 +37,12 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Refused:
-    """Sizes that do not work, and why, in a sentence."""
+    """Sizes that do not work, and why: `kind` is the size that does not cut the job, or "memory"; a sentence."""
 
     tp: int
     cp: int
     pp: int
+    kind: str
     reason: str
 
 
@@ -66,12 +67,12 @@ def all_layouts(job: TrainingJob, accelerators: int, accelerator: Accelerator, r
         raise ValueError(f"rank_by = {rank_by!r} is not known; words that work: {', '.join(OBJECTIVES)}")
     ranked: list[Ranked] = []
     refused: dict[str, Refused] = {}  # one for each sentence
-    for tp, cp, pp in _cuts(job, accelerators):
-        reason = _does_not_cut(job, tp, cp, pp)
-        found = None if reason else _fastest(job, accelerator, accelerators, (tp, cp, pp), rank_by)
+    for cut in _cuts(job, accelerators):
+        why = _does_not_cut(job, *cut)
+        found = None if why else _fastest(job, accelerator, accelerators, cut, rank_by)
         if found is None:
-            reason = reason or _does_not_fit(job, accelerator, accelerators, (tp, cp, pp))
-            refused.setdefault(reason, Refused(tp, cp, pp, reason))
+            kind, reason = why or ("memory", _does_not_fit(job, accelerator, accelerators, cut))
+            refused.setdefault(reason, Refused(*cut, kind, reason))
         else:
             ranked.append(found)
     ranked.sort(key=lambda one: _price(one.time, rank_by))
@@ -82,28 +83,38 @@ def all_layouts(job: TrainingJob, accelerators: int, accelerator: Accelerator, r
 
 def _cuts(job: TrainingJob, accelerators: int) -> Iterator[tuple[int, int, int]]:
     """Sizes to try: tp that cut the model or divide the accelerators; pp that divide what is left, and no others."""
-    cps = [cp for cp in CP_SIZES if cp == 1 or job.sequence // cp >= CP_TOKENS]
     tps = {*divisors(accelerators), *(tp for tp in tp_sizes(job.shape) if tp <= accelerators)}
     for tp in sorted(tps):
-        for cp in cps:
+        for cp in cp_sizes(job.sequence):
             for pp in divisors(accelerators // (tp * cp)) if tp * cp <= accelerators else ():
                 if pp == 1 or pp <= 2 * job.shape.num_hidden_layers:  # beyond that one sentence says it all
                     yield tp, cp, pp
 
 
-def _does_not_cut(job: TrainingJob, tp: int, cp: int, pp: int) -> str:
-    """Why these sizes do not cut the job; empty where they do."""
+def cp_sizes(sequence: int) -> list[int]:
+    """The cp that are tried for a sequence: each rank keeps `CP_TOKENS` of it, or it is not cut."""
+    return [cp for cp in CP_SIZES if cp == 1 or sequence // cp >= CP_TOKENS]
+
+
+def leanest(job: TrainingJob, accelerators: int, tp: int, cp: int, pp: int) -> Layout:
+    """What needs least on so many accelerators: all states sharded over the copies, everything recomputed."""
+    dp = _copies(job, accelerators // (tp * cp * pp), "time")[-1]
+    return Layout(tp, cp, pp, dp, 3, job.batch // dp, "full")
+
+
+def _does_not_cut(job: TrainingJob, tp: int, cp: int, pp: int) -> tuple[str, str] | None:
+    """Which of these sizes does not cut the job, and why; None where all do."""
     shape = job.shape
     if tp not in tp_sizes(shape):
-        return (
+        return "tp", (
             f"tp = {tp} does not cut {shape.num_attention_heads} heads, {shape.num_key_value_heads} KV heads and "
             f"{shape.intermediate_size} columns into equal parts."
         )
     if pp > shape.num_hidden_layers:
-        return f"pp = {pp} stages are more than the {shape.num_hidden_layers} layers."
+        return "pp", f"pp = {pp} stages are more than the {shape.num_hidden_layers} layers."
     if cp > 1 and job.sequence % (2 * cp):
-        return f"cp = {cp} does not cut a sequence of {job.sequence} tokens into two equal pieces for each rank."
-    return ""
+        return "cp", f"cp = {cp} does not cut a sequence of {job.sequence} tokens into two equal pieces for each rank."
+    return None
 
 
 def _copies(job: TrainingJob, room: int, rank_by: str) -> list[int]:
@@ -165,10 +176,9 @@ def _states(job: TrainingJob, layout: Layout, zero: int) -> float:
 
 def _does_not_fit(job: TrainingJob, accelerator: Accelerator, accelerators: int, cut: tuple[int, int, int]) -> str:
     """Where the memory goes in the leanest layout of these sizes."""
-    tp, cp, pp = cut
-    dp = _copies(job, accelerators // (tp * cp * pp), "time")[-1]
-    memory = training_memory(job, Layout(tp, cp, pp, dp, 3, job.batch // dp, "full"))
-    least = "Sharded over all copies and recomputed in full" if dp * cp > 1 else "Recomputed in full"
+    layout = leanest(job, accelerators, *cut)
+    memory = training_memory(job, layout)
+    least = "Sharded over all copies and recomputed in full" if layout.dp * layout.cp > 1 else "Recomputed in full"
     return (
         f"{least}, stage {memory.stage} needs {memory.total / GB:.0f} GB of "
         f"{accelerator.memory / GB:.0f}: weights {memory.weights / GB:.1f}, gradients {memory.gradients / GB:.1f}, "
