@@ -91,8 +91,8 @@ MUTANTS = mutants_of(
     ),
     (
         "bfloat16",
-        "You read the gradients in bfloat16. There all of them are off by a percent, right ones too: rounding. In "
-        "float64 it is gone, and a bug is not.",
-        "error, not bfloat16.",
+        "You named QKV where every gradient is right. In bfloat16 all of them are off by a percent: that is rounding, "
+        "and in float64 it is gone. Rows that belong to other heads spoil the gradients in float64, too.",
+        "error of the gradients, not bfloat16.",
     ),
 )

@@ -27,6 +27,7 @@ def reading(own: list[Tensor], right: Tensor, dim: int | None) -> dict:
 
 
 COPIES = ("right copies", "copies times a factor", "copies that differ on one rank", "copies off alike", "copies of 0")
+COPIES += ("copies times a factor, but for the zeros",)
 SHARDS = ("right shards", "shards times a factor", "one rank's shard off", "shards each times another factor")
 
 
@@ -41,9 +42,8 @@ def _cases(generator: Generator) -> list[Case]:
             dim = None if label in COPIES else pick(generator, 0, 1)
             own = _own(generator, right, dim, tp, label)
             cases.append(Case(tp, (own, right, dim), label=label))
-        right = randn(generator, 4, 8)
-        own = [right.bfloat16() for _ in range(tp)]
-        cases.append(Case(tp, (own, right.bfloat16() * (1 + 2**-7), None), label="copies in bfloat16"))
+        right = randn(generator, 4, 8)  # own − right has more digits than bfloat16
+        cases.append(Case(tp, ([(3.3 * right).bfloat16()] * tp, right.bfloat16(), None), label="copies in bfloat16"))
     return cases
 
 
@@ -53,6 +53,8 @@ def _own(generator: Generator, right: Tensor, dim: int | None, tp: int, label: s
     rank, factor = pick(generator, 0, tp - 1), (float(tp) if tp > 1 else 3.0)
     if label.endswith("times a factor"):
         return [x * factor for x in own]
+    if label.endswith("but for the zeros"):
+        return [torch.where(right == 0, right.abs().max(), x * factor) for x in own]
     if label.endswith("times another factor"):
         return [x * (2.0 + r) for r, x in enumerate(own)]
     if label in ("copies that differ on one rank", "one rank's shard off"):

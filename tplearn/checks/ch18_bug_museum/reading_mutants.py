@@ -55,6 +55,16 @@ MUTANTS = mutants_of(
         "right.chunk(p, dim).",
     ),
     (
+        "difference in own precision",
+        "You subtracted first and went to float64 afterwards. In bfloat16 the difference is rounded before you see it.",
+        "x.double() - right.double().",
+    ),
+    (
+        "zeros left out",
+        "You judged the factor only where the right number is not 0. own = c · right says that own is 0 there, too.",
+        FACTOR,
+    ),
+    (
         "own precision",
         "You computed in the precision that the tensors came in. In bfloat16 a difference is rounded before you see "
         "it: two digits are left.",

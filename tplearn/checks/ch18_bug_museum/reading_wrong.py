@@ -8,6 +8,7 @@ def wrong_reading(own: list[Tensor], right: Tensor, dim: int | None, wrong: str)
     """A reading with one thing `wrong`."""
     p = len(own)
     exact = {"own precision": lambda x: x, "float32": lambda x: x.float()}.get(wrong, lambda x: x.double())
+    rounded = right
     here, right = [exact(x) for x in own], exact(right)
     there = [right] * p if dim is None else list(right.chunk(p, 0 if wrong == "always rows" else dim))
     if wrong == "rank 0 alone":
@@ -16,6 +17,9 @@ def wrong_reading(own: list[Tensor], right: Tensor, dim: int | None, wrong: str)
         here = [x.reshape(y.shape) for x, y in zip(here, there, strict=True)]
     a, b = (torch.cat([x.flatten() for x in side]) for side in (here, there))
     largest, off = b.abs().max(), (a - b).abs()
+    if wrong == "difference in own precision":
+        parts = [rounded] * p if dim is None else list(rounded.chunk(p, dim))
+        off = torch.cat([(x - y).abs().double().flatten() for x, y in zip(own, parts, strict=True)])
     return {
         "error": float(_error(a, b, off, largest, wrong)),
         "factor": _factor(a, b, wrong),
@@ -40,6 +44,8 @@ def _error(a: Tensor, b: Tensor, off: Tensor, largest: Tensor, wrong: str) -> Te
 
 
 def _factor(a: Tensor, b: Tensor, wrong: str) -> float | None:
+    if wrong == "zeros left out":
+        a, b = a[b != 0], b[b != 0]
     c = a @ b / (b @ b)
     if wrong == "factor of the norms":
         return float(a.norm() / b.norm())
