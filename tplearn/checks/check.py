@@ -13,6 +13,7 @@ import torch
 
 from tplearn.checks.alone import WithShifted, computed_alone
 from tplearn.checks.aspects import wrong_aspects
+from tplearn.checks.confusion import find_confusion
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.explain import explain, explain_failure
 from tplearn.checks.misconception import find_misconception
@@ -93,6 +94,10 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
         explanation, look_at = (" ".join(text.split()) for text in (mutant.says, mutant.look_at))
         return Verdict(exercise, status, aspects, sizes, explanation, look_at, mutant.name, seed, printed)
     explanation = alone or explain(exercise, cases, got, want)
+    confusion = None if alone else find_confusion(exercise, cases, got, want)
+    if confusion:
+        explanation += f"\n{confusion.says}"
+        return Verdict(exercise, status, aspects, sizes, explanation, confusion.look_at, confusion.name, seed, printed)
     return Verdict(exercise, status, aspects, sizes, explanation, seed=seed, printed=printed)
 
 

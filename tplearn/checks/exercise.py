@@ -65,6 +65,15 @@ def mutants_of(answer: Callable[..., Any], *rows: tuple[str, str, str]) -> tuple
 
 
 @dataclass(frozen=True)
+class Misnomer:
+    """One name of several, given for another: what stands against it wherever the other is due, and where to look."""
+
+    name: str
+    says: str
+    look_at: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """An exercise as the chapter's notebook announces it, and all that is needed to judge an answer.
 
@@ -81,6 +90,7 @@ class Exercise:
     unjudged: aspects that tell one mistake from another, and are neither right nor wrong. plan: an observer of what an
     answer wants, before a program is compiled for it: aspects of `observe`, by which alone mutants are told apart.
     ready: dotted names of what the package has ready that an answer here must do itself.
+    confused(due, given): where the result is one of a few names, or a bool, what one given for another shows.
     """
 
     number: str
@@ -100,6 +110,7 @@ class Exercise:
     plan: Callable[..., dict[str, Any]] | None = None
     unjudged: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
+    confused: Callable[[Any, Any], Misnomer | None] | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError where a field cannot be what the notebooks need."""

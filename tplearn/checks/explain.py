@@ -24,7 +24,7 @@ NO_WAY_BACK = f"No gradient comes back: it does not enter the result there, or t
 def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str:
     """What is wrong in the case that shows most, what it was called with, and what all wrong cases have in common."""
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
-    k = min((k for k in range(len(cases)) if wrong[k]), key=lambda k: _weight(wrong[k], cases[k]))
+    k = telling_case(cases, wrong)
     case, mine, due, aspect = cases[k], got[k], want[k], wrong[k][0]
     names = list(inspect.signature(exercise.reference).parameters)
     if "error" in due and "error" not in mine:
@@ -59,9 +59,13 @@ def explain(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> str
     return told + bill(exercise, mine, due) + only_kind(cases, wrong)
 
 
-def _weight(wrong: list[str], case: Case) -> tuple:
-    """A wrong value on a small number of ranks says most, a bill least; one rank alone is a special case."""
-    return ("ledger" in wrong[0], case.tp == 1, case.tp)
+def telling_case(cases: list[Case], wrong: list[list[str]]) -> int:
+    """The number of the case that says most, of those where an aspect is wrong.
+
+    A wrong value on a small number of ranks says most, a bill least; one rank alone is a special case.
+    """
+    failing = (k for k in range(len(cases)) if wrong[k])
+    return min(failing, key=lambda k: ("ledger" in wrong[k][0], cases[k].tp == 1, cases[k].tp))
 
 
 def explain_failure(failure: Failure, case: Case, due: Failure | None = None) -> str:

@@ -8,7 +8,7 @@ The model is no better than its held-out numbers (tests/planning/held_out.json):
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tplearn.planning.flops import RECOMPUTE
 from tplearn.planning.hardware import Accelerator
@@ -131,9 +131,9 @@ def _fastest(
     job: TrainingJob, accelerator: Accelerator, accelerators: int, cut: tuple[int, int, int], rank_by: str
 ) -> Ranked | None:
     """The best layout of these sizes that fits, None where none does."""
-    best, size = None, cut[0] * cut[1] * cut[2]
+    best, size, ways = None, cut[0] * cut[1] * cut[2], {}
     for dp in _copies(job, accelerators // size, rank_by):
-        for layout in _fitting(job, accelerator, Layout(*cut, dp)):
+        for layout in _fitting(job, accelerator, Layout(*cut, dp), ways):
             time = step_time(job, layout, accelerator)
             if best is None or _price(time, rank_by) < _price(best[1], rank_by):
                 best = layout, time
@@ -142,29 +142,34 @@ def _fastest(
     return Ranked(*best, training_memory(job, best[0]), idle=accelerators - best[0].accelerators)
 
 
-def _fitting(job: TrainingJob, accelerator: Accelerator, sizes: Layout) -> Iterator[Layout]:
+def _fitting(
+    job: TrainingJob, accelerator: Accelerator, sizes: Layout, ways: dict[tuple[int, int], tuple[str, ...]]
+) -> Iterator[Layout]:
     """Layouts of these sizes that fit: for each micro-batch, stage of ZeRO and v the one that recomputes least.
 
-    A higher stage of ZeRO sends more. So where nothing is recomputed at one stage, the next ones are not tried.
+    A higher stage of ZeRO sends more. So what fits at one stage is tried at the next ones only with less recomputing.
+    The same is true of more copies, which leave fewer micro-batches to each: `ways` takes along what is still worth a
+    try, by sequences and v, from few copies to more.
     """
     own, pieces = job.batch // sizes.dp, max(stage_layers(job.shape.num_hidden_layers, sizes.pp))
     interleaved = sorted({v for v in (2, pieces) if pieces % v == 0 and v > 1}) if sizes.pp > 1 else []
-    tried = [
-        (sequences, v)
+    tried = {
+        (sequences, v): ways.get((sequences, v), RECOMPUTE)
         for sequences in MICRO_BATCHES
         for v in (1, *interleaved)
         if own % sequences == 0 and (v == 1 or own // sequences % sizes.pp == 0)
-    ]
+    }
     for zero in (1, 2, 3) if sizes.dp * sizes.cp > 1 else (0,):
         if _states(job, sizes, zero) > accelerator.memory:
             continue
-        for sequences, v in tuple(tried):
-            shape = replace(sizes, zero=zero, micro_batches=own // sequences, virtual_stages=v)
-            for layout in (replace(shape, recompute=recompute) for recompute in RECOMPUTE):
+        for (sequences, v), worth in tried.items():
+            for at, recompute in enumerate(worth):
+                layout = Layout(sizes.tp, sizes.cp, sizes.pp, sizes.dp, zero, own // sequences, recompute, v)
                 if training_memory(job, layout).total <= accelerator.memory:
                     yield layout
-                    if layout.recompute == "none":
-                        tried.remove((sequences, v))
+                    tried[sequences, v] = worth[:at]
+                    if zero <= 1:
+                        ways[sequences, v] = worth[:at]
                     break
 
 

@@ -51,8 +51,12 @@ def stage_parameters(shape: ModelShape, tp: int, pp: int, stage: int) -> int:
 
     A tied head is a second copy of the embedding where first and last stage differ.
     """
-    parts = parameter_breakdown(shape, tp)
-    total = stage_layers(shape.num_hidden_layers, pp)[stage] * _layer(shape, parts)
+    return _on_stage(shape, parameter_breakdown(shape, tp), stage_layers(shape.num_hidden_layers, pp), stage)
+
+
+def _on_stage(shape: ModelShape, parts: dict[str, int], layers: tuple[int, ...], stage: int) -> int:
+    """Of a rank that stores these `parts`; `layers`: of each stage."""
+    pp, total = len(layers), layers[stage] * _layer(shape, parts)
     if stage == 0:
         total += parts["embedding"]
     if stage == pp - 1:
@@ -99,16 +103,14 @@ def training_memory(job: TrainingJob, layout: Layout) -> TrainingMemory:
     how = {"sequence_parallel": layout.sequence_parallel, "flash_attention": job.flash_attention}
     kept = activation_bytes(shape, tokens, job.sequence, tp, recompute=layout.recompute, **how)
     again = activation_bytes(shape, tokens, job.sequence, tp, **how) - kept if layout.recompute == "full" else 0.0
-    logits = LOGIT * tokens * parameter_breakdown(shape, tp)["embedding"] / shape.hidden_size
-    copies, layer, layers = (
-        layout.dp * layout.cp,
-        layer_parameters(shape, tp),
-        stage_layers(shape.num_hidden_layers, pp),
-    )
+    parts, layers = parameter_breakdown(shape, tp), stage_layers(shape.num_hidden_layers, pp)
+    logits = LOGIT * tokens * parts["embedding"] / shape.hidden_size
+    copies, layer = layout.dp * layout.cp, _layer(shape, parts)
 
     def of_stage(stage: int) -> TrainingMemory:
+        parameters = _on_stage(shape, parts, layers, stage)
         weights, gradients, optimizer, gathered = state_bytes(
-            stage_parameters(shape, tp, pp, stage), layer, layout.zero, copies, job.gradient_bytes
+            parameters, layer, layout.zero, copies, job.gradient_bytes
         )
         flying = layers_in_flight(layers[stage], stage, pp, layout.micro_batches, layout.virtual_stages)
         return TrainingMemory(

@@ -206,6 +206,15 @@ def gradient_at_every_size(fingerprint: Print) -> str:
     return votes.pop()
 
 
+def by_their_number(fingerprint: Print) -> str:
+    """One wrong gradient of 1/tp: the bias; several: the norms."""
+    found = gradient_by_table(fingerprint)
+    off = [mark for mark in fingerprint[max(fingerprint)]["gradients"].values() if mark["error"] > 1e-9]
+    if found in ("mean for sum", "bias divided by tp"):
+        return "mean for sum" if len(off) > 1 else "bias divided by tp"
+    return found
+
+
 # 18.5: name_ledger_bug(fingerprint)
 
 
@@ -264,8 +273,15 @@ def by_factor(fingerprint: Print) -> bool:
     )
 
 
+def by_worst(fingerprint: Print) -> bool:
+    """The worst of everything at all sizes."""
+    seen = list(fingerprint.values())
+    marks = [mark for one in seen for mark in (one["forward"], *one["gradients"].values())]
+    over = [one[of]["own"] / max(one[of]["due"], 1e-9) for one in seen for of in ("wire", "held") if one[of]["own"]]
+    return max(mark["error"] for mark in marks) < 1e-9 and all(m["agree"] for m in marks) and max(over) <= 1
+
+
 def at_the_largest(fingerprint: Print) -> bool:
-    """No bug of these hides on many ranks."""
     tp = max(fingerprint)
     return no_complaint({tp: fingerprint[tp]})
 
@@ -329,12 +345,13 @@ LAZY: dict[str, dict[str, Callable]] = {
     "law": {f"always {name}": lambda factors, name=name: name for name in (*LAWS, "?", "none")}
     | {"from a table of two ranks": lambda factors: {0.5: "1/tp", 2.0: "tp", 4.0: "tp * tp"}.get(factors.get(2), "?")},
     "name_forward_bug": guesses(FORWARD_BUGS),
-    "name_gradient_bug": guesses(GRADIENT_BUGS),
+    "name_gradient_bug": guesses(GRADIENT_BUGS) | {"by their number": by_their_number},
     "name_ledger_bug": guesses((*LEDGER_BUGS, INNOCENT)),
     "is_right": {
         "always right": lambda fingerprint: True,
         "always wrong": lambda fingerprint: False,
         "by position": counting((True, False)),
+        "at the largest": at_the_largest,
     },
     "diagnose": guesses(EVERYTHING) | {"two rooms": lambda fingerprint: by_rooms_at_smallest(fingerprint).upper()},
 }
@@ -349,7 +366,7 @@ RIGHT: dict[str, dict[str, Callable]] = {
         "every size": gradient_at_every_size,
     },
     "name_ledger_bug": {"costs": costs, "ops": by_ops, "largest": costs_from_the_largest},
-    "is_right": {"no complaint": no_complaint, "factor": by_factor, "largest": at_the_largest},
+    "is_right": {"no complaint": no_complaint, "factor": by_factor, "worst": by_worst},
     "diagnose": {"rooms": by_rooms, "at the smallest": by_rooms_at_smallest, "otherwise": by_rooms_otherwise},
 }
 

@@ -5,6 +5,8 @@ from tplearn.checks.exercise import mutants_of
 
 def wrong_seconds(op: str, nbytes: int, p: int, messages: int, alpha: float, beta: float, wrong: str) -> float:
     """The time of a collective, with one thing `wrong`."""
+    if wrong == "one rank takes any op" and p == 1:
+        return 0.0
     if op not in ("all_reduce", "all_gather", "reduce_scatter") and wrong != "no refusal":
         raise ValueError(f"op = {op!r}")
     if p == 1 and wrong != "one rank pays":
@@ -106,5 +108,10 @@ MUTANTS = mutants_of(
         "no refusal",
         "You gave a time for an op that the task does not name. A ValueError is due, also on one rank.",
         "broadcast.",
+    ),
+    (
+        "one rank takes any op",
+        "On one rank you give a time also for an op that the task does not name. A ValueError is due, whatever p is.",
+        "what you ask first: the op comes before p = 1.",
     ),
 )

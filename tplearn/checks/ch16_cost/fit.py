@@ -31,16 +31,17 @@ def _times(generator: Generator, sizes: list[int], noise: float) -> tuple[list[i
 
 
 def _cases(generator: Generator) -> list[Case]:
-    """On a line and beside it; sizes once and twice; and one size alone."""
+    """On a line and beside it; sizes once and three times; one size alone, and one measurement."""
     cases = []
     for ranks in (2, 4, 8):
         powers = [KB * 4**k + 8 * pick(generator, 0, 9) for k in range(8)]  # 1 KB to 16 MB
-        twice = [size for size in (4 * KB, 64 * KB, pick(generator, 2, 6) * MB) for _ in range(2)]
+        thrice = [size for size in (4 * KB, 16 * KB, 64 * KB, MB, pick(generator, 2, 6) * MB) for _ in range(3)]
         for label, sizes, noise in (
             ("on a line", powers, 0.0),
             ("noise of 5 %", powers, 0.05),
-            ("each size twice, noise of 5 %", twice, 0.05),
+            ("each size three times, noise of 5 %", thrice, 0.05),
             ("one size", [pick(generator, 1, 9) * KB] * 3, 0.05),
+            ("one measurement", [pick(generator, 1, 9) * KB], 0.05),
         ):
             cases.append(Case(ranks, _times(generator, sizes, noise), label=label))
     return cases

@@ -1,5 +1,8 @@
 """What wrong fits of α and β show: whose errors count, and through which points the line is drawn."""
 
+from collections.abc import Callable
+from statistics import mean, median
+
 import torch
 from torch import Tensor
 
@@ -11,6 +14,12 @@ LEAST_SQUARES = {  # what an error in seconds is multiplied by, before it is squ
     "weighted twice": lambda n, t: t**-2,
     "relative to the size": lambda n, t: 1 / n,
     "weighted the wrong way": lambda n, t: t,
+}
+REPEATED: dict[str, Callable[[list[float]], float]] = {  # what is kept of the times of one size
+    "shortest of each size": min,
+    "mean of each size": mean,
+    "median of each size": median,
+    "last of each size": lambda times: times[-1],
 }
 
 
@@ -29,8 +38,11 @@ def _through(n: Tensor, t: Tensor, first: int, last: int) -> tuple[float, float]
 
 def wrong_fit(nbytes: list[int], seconds: list[float], wrong: str) -> tuple[float, float]:
     """α and β, with one thing `wrong`."""
-    if len(set(nbytes)) < 2 and wrong != "no refusal":
+    if len(set(nbytes)) < 2 and wrong != "no refusal" and (len(nbytes) < 2 or wrong != "two of one size"):
         raise ValueError("one size")
+    if wrong in REPEATED:
+        times = {size: [t for n, t in zip(nbytes, seconds, strict=True) if n == size] for size in nbytes}
+        nbytes, seconds = list(times), [REPEATED[wrong](several) for several in times.values()]
     n, t = (torch.tensor(values, dtype=torch.float64) for values in (nbytes, seconds))
     if wrong in LEAST_SQUARES:
         return _line(n, t, LEAST_SQUARES[wrong](n, t))
@@ -56,6 +68,7 @@ def wrong_fit(nbytes: list[int], seconds: list[float], wrong: str) -> tuple[floa
 
 WEIGHTS = "the sum that is minimised: each error over its own measured time, and then squared."
 POINTS = "the measurements that your line does not look at."
+SEVERAL = "sizes that come several times: each measurement is a summand of its own."
 MUTANTS = mutants_of(
     wrong_fit,
     (
@@ -90,6 +103,28 @@ MUTANTS = mutants_of(
         POINTS,
     ),
     (
+        "shortest of each size",
+        "Of a size that comes several times you took the shortest time. All of its measurements count: each has a "
+        "summand of its own.",
+        SEVERAL,
+    ),
+    (
+        "mean of each size",
+        "You averaged the times of one size before the fit. In the sum each error is over its own time, so a short "
+        "time weighs more there than in a mean.",
+        SEVERAL,
+    ),
+    (
+        "median of each size",
+        "Of a size that comes several times you took the time in the middle. The others count, too.",
+        SEVERAL,
+    ),
+    (
+        "last of each size",
+        "Of a size that comes several times you kept the last time alone. (A dict has one value for each key.)",
+        SEVERAL,
+    ),
+    (
         "log-log",
         "You fitted a line to the logarithms. That is a power law, t = a·nᵇ: it has no start-up time, and b is not "
         "seconds per byte.",
@@ -108,6 +143,11 @@ MUTANTS = mutants_of(
         "no refusal",
         "Where all messages have one size, many lines fit equally well. No α and β follow from that, and a ValueError "
         "is due.",
+        "sizes that are all the same.",
+    ),
+    (
+        "two of one size",
+        "You refuse a single measurement, and not several of one size. They are one point of the line, measured again.",
         "sizes that are all the same.",
     ),
 )

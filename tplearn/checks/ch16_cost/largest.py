@@ -27,6 +27,7 @@ KINDS = (
     Kind("the link decides", 16, 7.4),
     Kind("the link decides", 16, 5.6),
     Kind("the link decides", 16, 4.5),
+    Kind("exactly at the limit", 16, 8.0),
     Kind("a slow link", 8, 0.6),
     Kind("the GPUs decide", 6, 14.0, copies=True),
     Kind("query heads decide", 8, 11.0, heads=(12, 20, 28), kv_heads=(4,), copies=True, units=(8, 48)),
@@ -64,8 +65,8 @@ def _cases(generator: Generator) -> list[Case]:
             head_dim=pick(generator, 2, 4, 32),
             vocab_size=pick(generator, 250, 1000, 128),
         )
-        peak = pick(generator, 300, 2300) * 1e12
-        arguments = (shape, kind.gpus, peak, kind.limit * peak / width, kind.copies)
+        link = 2.0 ** pick(generator, 36, 38)  # so that F · W / C is exact, in whatever order it is computed
+        arguments = (shape, kind.gpus, width * link / kind.limit, link, kind.copies)
         cases.append(Case(kind.gpus, arguments, label=kind.label, mesh=(1, kind.gpus)))
     return cases
 

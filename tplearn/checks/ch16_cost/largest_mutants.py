@@ -14,10 +14,12 @@ def wrong_max_tp(shape: ModelShape, gpus: int, peak: float, link: float, copies:
     limit = {
         "hidden for intermediate": shape.hidden_size * link / peak,
         "rounded up": math.ceil(limit),
+        "below the limit": math.ceil(limit) - 1,
         "no link": math.inf,
     }.get(wrong, limit)
-    if wrong == "the rule alone":
-        return max(1, min(gpus, int(limit)))
+    if wrong in ("the rule alone", "the smallest limit"):
+        most = [gpus, int(limit)] + ([heads] + [kv_heads] * (not copies)) * (wrong == "the smallest limit")
+        return max(1, min(most))
 
     def cuts(tp: int) -> bool:
         kv_fits = kv_heads % tp == 0
@@ -54,8 +56,19 @@ MUTANTS = mutants_of(
         "You did not ask the link. Beyond F · W / C the collectives take longer than the products they belong to.",
         LINK,
     ),
-    ("the rule alone", "You took the link's limit alone. The model has to be cut as well.", CUT),
+    ("the rule alone", "You took as many ranks as the link and the GPUs allow. The model has to be cut as well.", CUT),
+    (
+        "the smallest limit",
+        "You took the smallest of several limits. Not every number below a limit cuts the model: heads and "
+        "intermediate_size have to divide by it, and KV heads, too, unless they are copied.",
+        CUT,
+    ),
     ("rounded up", "You rounded the limit up. The next tp is beyond it already.", LINK),
+    (
+        "below the limit",
+        "You left out the tp that is exactly F · W / C. It keeps the rule: ≤, not <.",
+        LINK,
+    ),
     ("hidden for intermediate", "You took hidden_size for F. What shrinks with tp is the inner width.", LINK),
     (
         "three matrices",

@@ -49,6 +49,7 @@ KINDS = (
     Kind("fewer GPUs than a node", 6, 8, 4.5, heads=(48, 24), layers=(36, 24)),
     Kind("seven GPUs", 7, 8, 1.5, heads=(56, 28)),
     Kind("twelve GPUs", 12, 4, 6.5, layers=(60, 36, 24)),
+    Kind("a last node with 4 of 8 GPUs", 20, 8, 2.9),
     Kind("several nodes", 64, 8, 25.0, layers=(80, 64)),
     Kind("several nodes, not all for one replica", 72, 8, 14.5, layers=(80, 64)),
     Kind("uneven stages", 64, 8, 22.5, layers=(10, 13)),

@@ -22,6 +22,8 @@ def wrong_layout(
     """The recommendation, with one thing `wrong`."""
     if wrong == "as found":
         return as_found(weight_bytes, heads, layers, gpus, gpus_per_node, room)
+    if wrong == "whole nodes alone" and gpus > gpus_per_node:
+        gpus -= gpus % gpus_per_node
     most = gpus if wrong == "beyond the node" else gpus_per_node
     of_node = {"across two nodes", "beyond the node"}
     widths = [
@@ -84,6 +86,11 @@ MUTANTS = mutants_of(
     ),
     ("replicas of tp", "You forgot the stages in dp: one replica takes tp · pp GPUs.", "dp."),
     ("replicas by node", "You took one replica for each node. A node may hold several, and a replica several.", "dp."),
+    (
+        "whole nodes alone",
+        "You left out the last node where it is not full. Its GPUs serve as well.",
+        "gpus.",
+    ),
     ("rounded up", "Your last replica lacks GPUs. Round down; what is left over idles.", "dp."),
     (
         "none may idle",

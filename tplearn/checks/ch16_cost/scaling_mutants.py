@@ -20,6 +20,9 @@ def wrong_prediction(
     if wrong == "line through the rates":
         slope = (other_rate - rate) / (two - one)
         return (rate + slope * (tp - one)) / bytes_ratio
+    if wrong == "line in 1 / tp through the rates":
+        slope = (other_rate - rate) / (1 / two - 1 / one)
+        return (rate + slope * (1 / tp - 1 / one)) / bytes_ratio
     if wrong == "all of it shrinks":
         return rate * tp / one / bytes_ratio
     if wrong == "from the last alone":
@@ -28,6 +31,10 @@ def wrong_prediction(
         growth = (other_rate / rate) ** (log(tp / one) / log(two / one))
         return rate * growth / bytes_ratio
     free = [size for size in (one, two) if size == 1] if wrong == "one rank has no rest" else []
+    if wrong in ("as from 1 and 2", "the smaller for 1"):
+        if wrong == "the smaller for 1" and one > two:
+            rate, other_rate = other_rate, rate
+        one, two = 1, 2
     shrinks, stays = [1 / one, 1 / two], [float(one not in free), float(two not in free)]
     if wrong == "rest grows with tp":
         stays = [float(one), float(two)]
@@ -48,6 +55,7 @@ def wrong_prediction(
 
 
 PARTS = "seconds a token = bytes / tp · a + layers · c."
+KEYS = "the keys of `measured`: t₁ − t₂ is x · (1 / tp₁ − 1 / tp₂)."
 OTHER = "what you take from the measured model to the other one."
 MUTANTS = mutants_of(
     wrong_prediction,
@@ -56,6 +64,24 @@ MUTANTS = mutants_of(
         "You drew a line through the tokens a second. It is seconds that add up: one part that shrinks with tp, and "
         "one that stays. Rates bend, and a line foretells too much.",
         PARTS,
+    ),
+    (
+        "line in 1 / tp through the rates",
+        "You fitted a number over tp and a number that stays to the tokens a second. It is the seconds that are such a "
+        "sum: take one over each rate before you solve.",
+        PARTS,
+    ),
+    (
+        "as from 1 and 2",
+        "Your two parts are right where the first rate of `measured` is that of tp 1 and the second that of tp 2. Its "
+        "keys say which tp they are, and here they are others as well.",
+        KEYS,
+    ),
+    (
+        "the smaller for 1",
+        "Your two parts are right where tp 1 and tp 2 were measured. You took the smaller tp for 1 and the larger one "
+        "for 2; the keys of `measured` say what they are.",
+        KEYS,
     ),
     (
         "power law",

@@ -64,7 +64,7 @@ MUTANTS = mutants_of(
     (
         "v on both",
         "You counted v · p stages in a row, each 1/v of a slot long. A micro-batch passes through so many, but a rank "
-        "does not wait for all of them: it has v of them itself, and starts when p − 1 chunks are done.",
+        "does not wait for all of them: v of them are its own, and the last rank starts when p − 1 chunks are done.",
         CHUNKS,
     ),
     (

@@ -36,6 +36,12 @@ MUTANTS = mutants_of(
         STRIDE,
     ),
     (
+        "bits of the rank",
+        "You gave every dimension two places, and the steps 1, 2, 4, 8 from the last one on: the bits of a rank. That "
+        "is right where all sizes are 2. A dimension has as many places as its size says.",
+        STRIDE,
+    ),
+    (
         "group of rank 0",
         "You gave rank 0's group, whatever the rank. Each rank has its own place in the other dimensions.",
         OWN,

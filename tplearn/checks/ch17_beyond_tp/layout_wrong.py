@@ -8,6 +8,11 @@ Layout = list[tuple[str, int]]
 
 def wrong_ranks_of(names: list[str], rank: int, layout: Layout, wrong: str) -> list[int]:
     """The ranks of a group, with one thing `wrong`."""
+    if wrong == "bits of the rank":
+        found = [rank]
+        for k, (name, _) in enumerate(reversed(layout)):
+            found += [own ^ (1 << k) for own in found if name in names]
+        return sorted(found)
     layout = {
         "first varies fastest": layout[::-1],
         "dimensions in alphabetical order": sorted(layout),

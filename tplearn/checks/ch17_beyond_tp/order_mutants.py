@@ -63,6 +63,12 @@ MUTANTS = mutants_of(
         WARM_UP,
     ),
     (
+        "as many stages as micro-batches",
+        "With fewer micro-batches than stages your warm-up is that of a pipeline of m stages. There are still p: a "
+        "micro-batch passes all of them and comes back, and until then a stage has forwards to run.",
+        WARM_UP,
+    ),
+    (
         "no drain",
         "The backwards of the last micro-batches are missing. After the last pair as many are still in flight as the "
         "warm-up has forwards.",

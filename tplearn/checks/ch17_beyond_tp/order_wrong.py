@@ -13,6 +13,7 @@ def wrong_one_f_one_b(rank: int, p: int, m: int, wrong: str) -> list:
         "backward of the same": min(due, m),
         "same warm-up everywhere": min(p - 1, m),
         "warm-up by rank": min(rank, m),
+        "as many stages as micro-batches": max(min(p, m) - rank - 1, 0),
         "warm-up not limited": due,
         "negative micro-batches": due,
     }.get(wrong, min(due, m))

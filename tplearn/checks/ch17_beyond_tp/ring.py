@@ -5,6 +5,7 @@ import torch.distributed as dist
 from torch import Generator, Tensor
 
 from tplearn.checks.ch17_beyond_tp.drive_ring import in_a_ring
+from tplearn.checks.ch17_beyond_tp.ring_hanging import HANGING
 from tplearn.checks.ch17_beyond_tp.ring_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.groups import Groups, named
@@ -75,6 +76,6 @@ RING_ATTENTION = Exercise(
     observe=in_a_ring,
     ranks=True,
     sent=Traffic(bytes_only=True, ops=frozenset({"send", "recv"})),
-    mutants=MUTANTS,
+    mutants=MUTANTS + HANGING,
     ready=("tplearn.parallel.context",),
 )

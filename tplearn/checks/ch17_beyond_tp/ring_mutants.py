@@ -1,9 +1,7 @@
 """What the wrong answers to exercise 17.7 show: sums of different scales, masks on the wrong chunk, wrong sources."""
 
-from functools import partial
-
 from tplearn.checks.ch17_beyond_tp.ring_wrong import wrong_ring_attention
-from tplearn.checks.exercise import Mutant, mutants_of
+from tplearn.checks.exercise import mutants_of
 
 RESCALE = "what is kept from earlier chunks: times exp(old maximum − new maximum), the sum and the output."
 SOURCE = "whose chunk is here: after `step` passes to the right it is rank r − step's."
@@ -44,6 +42,12 @@ MUTANTS = mutants_of(
         "Small scores come out right, and large ones overflow: you kept the first chunk's maximum. A later chunk may "
         "have scores far above it.",
         "the maximum: of the old one and the chunk's, at each step.",
+    ),
+    (
+        "maximum from 0",
+        "Small scores come out right, and very negative ones do not: your maximum begins at 0, and exp of a score far "
+        "below that is 0. A query whose scores all are ends in 0 / 0.",
+        "where the maximum begins: at −∞, below every score.",
     ),
     (
         "maximum of the chunk alone",
@@ -159,40 +163,14 @@ MUTANTS = mutants_of(
         "what is sent: k and v as they came.",
     ),
     (
+        "all gathered",
+        "Your numbers are right, but the chunks came by a collective. After an all-gather every rank holds the keys "
+        "and values of the whole sequence. On a ring it holds one chunk at a time, and passes it on.",
+        "send and recv, isend and irecv: the only ones allowed here.",
+    ),
+    (
         "q sent too",
         "Your numbers are right, but the queries were sent along. Each rank's queries stay at home.",
         "what is sent: k and v.",
-    ),
-)
-
-
-def _alone(wrong: str, says: str, look_at: str) -> Mutant:
-    return Mutant(wrong, partial(wrong_ring_attention, wrong=wrong), says, look_at, alone=True)
-
-
-BOTH = "send and recv: isend first, then recv, then wait. Or isend and irecv, and wait for both."
-
-MUTANTS += (
-    _alone(
-        "send before recv",
-        "Every rank sends first, and none receives: a send ends when somebody has begun to receive.",
-        BOTH,
-    ),
-    _alone(
-        "recv before send",
-        "Every rank waits for its left neighbour, and none sends.",
-        BOTH,
-    ),
-    _alone(
-        "numbers of the world",
-        "You counted the neighbours in the group, and named them to send and recv as if they were ranks of the world. "
-        "In a ring of ranks 0 and 2, number 1 is rank 2.",
-        "group_dst and group_src, where you have dst and src.",
-    ),
-    _alone(
-        "no group given",
-        "You counted the neighbours in the group, and sent in the world. In a ring of ranks 1 and 3, number 1 is rank "
-        "3, and rank 1 is number 0: it sent to itself.",
-        "group=group, with group_dst and group_src.",
     ),
 )

@@ -10,7 +10,9 @@ PASSES = {"own chunk alone": -99, "one pass too few": -1, "one pass too many": 1
 def wrong_ring_attention(q: Tensor, k: Tensor, v: Tensor, group: dist.ProcessGroup, wrong: str) -> Tensor:
     """Causal attention over the ring, with one thing `wrong`."""
     rank, p, shared = dist.get_rank(group), dist.get_world_size(group), q.shape[1] // k.shape[1]
-    kept = top, total, y = _nothing(q)
+    if wrong == "all gathered":
+        return _gathered(q, k, v, group)
+    kept = top, total, y = _nothing(q, wrong)
     travelling = [k, v, q] if wrong == "q sent too" else [k, v]
     if wrong == "heads repeated before sending":
         travelling = [x.repeat_interleave(shared, 1) for x in travelling]
@@ -37,9 +39,21 @@ def wrong_ring_attention(q: Tensor, k: Tensor, v: Tensor, group: dist.ProcessGro
     return y if wrong in ("not normalised", "normalised at each step") else y / total
 
 
-def _nothing(q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    top = q.new_full((*q.shape[:-1], 1), -torch.inf)
+def _nothing(q: Tensor, wrong: str) -> tuple[Tensor, Tensor, Tensor]:
+    top = q.new_full((*q.shape[:-1], 1), 0.0 if wrong == "maximum from 0" else -torch.inf)
     return top, torch.zeros_like(top), torch.zeros_like(q)
+
+
+def _gathered(q: Tensor, k: Tensor, v: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """Every chunk by one all-gather, and one softmax over all that is seen."""
+    rank, p, s = dist.get_rank(group), dist.get_world_size(group), q.shape[2]
+    kv = torch.stack([k, v])
+    chunks = [torch.empty_like(kv) for _ in range(p)]
+    dist.all_gather(chunks, kv, group=group)
+    keys, values = (_for_each(x, q, "") for x in torch.cat(chunks[: rank + 1], dim=3))
+    scores = q @ keys.mT * q.shape[-1] ** -0.5
+    later = torch.ones(s, (rank + 1) * s, dtype=torch.bool).triu(rank * s + 1)
+    return scores.masked_fill(later, -torch.inf).softmax(-1) @ values
 
 
 def _passed(x: Tensor, group: dist.ProcessGroup, wrong: str) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 from torch import Generator
 
+from tplearn.checks.ch18_bug_museum.confused import confused
 from tplearn.checks.ch18_bug_museum.diagnose_mutants import MUTANTS
 from tplearn.checks.ch18_bug_museum.fresh import READY, fresh_cases
 from tplearn.checks.exercise import Case, Exercise
@@ -63,4 +64,5 @@ DIAGNOSE = Exercise(
     cases=_cases,
     mutants=MUTANTS,
     ready=READY,
+    confused=confused,
 )

@@ -4,6 +4,7 @@ import math
 
 from torch import Generator
 
+from tplearn.checks.ch18_bug_museum.confused import confused
 from tplearn.checks.ch18_bug_museum.forward_mutants import MUTANTS
 from tplearn.checks.ch18_bug_museum.fresh import READY, fresh_cases
 from tplearn.checks.exercise import Case, Exercise
@@ -39,4 +40,5 @@ NAME_FORWARD_BUG = Exercise(
     cases=_cases,
     mutants=MUTANTS,
     ready=READY,
+    confused=confused,
 )

@@ -7,7 +7,8 @@ from tplearn.checks.exercise import mutants_of
 
 def wrong_name_forward_bug(fingerprint: dict[int, dict], wrong: str) -> str:
     """The bug of a model whose result is off, with one thing `wrong`."""
-    tp = min(fingerprint) if wrong == "smallest size" else max(fingerprint)
+    one = {"smallest size": min, "first reading": lambda sizes: next(iter(sizes))}.get(wrong, max)
+    tp = one(fingerprint)
     seen = fingerprint[tp]
     forward, ran, due = seen["forward"], seen["ledger"]["forward"], seen["due"]["forward"]
     factor, shift = forward["factor"], forward["shift"]
@@ -40,6 +41,12 @@ MUTANTS = mutants_of(
         "smallest size",
         "You judged at the smallest size. Where that is one rank, nothing is cut and nothing is off: every bug of "
         "tensor parallelism is invisible there.",
+        "a reading with tp > 1.",
+    ),
+    (
+        "first reading",
+        "You judged by the reading that came first. It may be that of one rank, where nothing is cut and nothing is "
+        "off.",
         "a reading with tp > 1.",
     ),
     (

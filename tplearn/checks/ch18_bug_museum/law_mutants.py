@@ -16,6 +16,12 @@ def wrong_law(factors: dict[int, float], wrong: str) -> str:
     }.get(wrong, sizes)
     tolerance = {"to the last bit": 0.0, "to a half": 0.6}.get(wrong, 1e-6)
     fitting = any if wrong == "one size is enough" else all
+    if wrong == "a single size" and len(sizes) == 1:
+        return "?"
+    if wrong == "most sizes":
+        met = {name: sum(abs(factors[p] - of(p)) <= tolerance for p in sizes) for name, of in LAWS.items()}
+        best = [name for name, times in met.items() if times == max(met.values()) > 0]
+        return best[0] if len(best) == 1 else "?" if best else "none"
     known = [name for name in LAWS if not (wrong == "no squares" and name == "tp * tp")]
     known = [name for name in known if not (wrong == "no constants" and name in ("2", "1/2"))]
     fits = [name for name in known if fitting(abs(factors[p] - LAWS[name](p)) <= tolerance for p in used)]
@@ -56,6 +62,17 @@ MUTANTS = mutants_of(
         "one size is enough",
         "You took a law that fits at one size. It must fit at all of them: on two ranks nearly everything fits.",
         "all(...), not any(...).",
+    ),
+    (
+        "most sizes",
+        "You took the law that fits at most sizes. One that misses at a single size is not the law: nothing but "
+        "rounding may lie between a factor and its law.",
+        "all(...).",
+    ),
+    (
+        "a single size",
+        "You said '?' of every single size. {2: 4.0} fits tp * tp and no other law, so it can be told there.",
+        "how many laws fit, not how many sizes there are.",
     ),
     (
         "to the last bit",

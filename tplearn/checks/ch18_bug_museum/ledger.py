@@ -2,6 +2,7 @@
 
 from torch import Generator
 
+from tplearn.checks.ch18_bug_museum.confused import confused
 from tplearn.checks.ch18_bug_museum.fresh import READY, fresh_cases
 from tplearn.checks.ch18_bug_museum.ledger_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
@@ -31,4 +32,5 @@ NAME_LEDGER_BUG = Exercise(
     cases=_cases,
     mutants=MUTANTS,
     ready=READY,
+    confused=confused,
 )

@@ -42,8 +42,10 @@ def _cases(generator: Generator) -> list[Case]:
             dim = None if label in COPIES else pick(generator, 0, 1)
             own = _own(generator, right, dim, tp, label)
             cases.append(Case(tp, (own, right, dim), label=label))
-        right = randn(generator, 4, 8)  # own − right has more digits than bfloat16
-        cases.append(Case(tp, ([(3.3 * right).bfloat16()] * tp, right.bfloat16(), None), label="copies in bfloat16"))
+        right = randn(generator, 4, 8).clamp(-1, 1).bfloat16()
+        x = 3 * right
+        right[1, 1], x[1, 1] = 1.5, 255.0  # the largest difference, 253.5, has a digit more than bfloat16
+        cases.append(Case(tp, ([x] * tp, right, None), label="copies in bfloat16"))
     return cases
 
 

@@ -49,6 +49,12 @@ MUTANTS = mutants_of(
         "own: all ranks of it.",
     ),
     (
+        "rank 0's numbers",
+        "Your error and factor are rank 0's. All ranks run one program, and a bug can still show on one of them alone: "
+        "on the rank that has the padding word, or the last rows.",
+        "own: all ranks of it.",
+    ),
+    (
         "always rows",
         "You cut the right tensor along dim 0. A row-parallel layer's weight is cut along its inputs, dim 1: compare "
         "with dim.",

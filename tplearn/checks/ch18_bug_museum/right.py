@@ -2,7 +2,8 @@
 
 from torch import Generator
 
-from tplearn.checks.ch18_bug_museum.fresh import READY, fresh_cases
+from tplearn.checks.ch18_bug_museum.confused import accused
+from tplearn.checks.ch18_bug_museum.fresh import READY, at_one_size, fresh_cases
 from tplearn.checks.ch18_bug_museum.right_mutants import MUTANTS
 from tplearn.checks.exercise import Case, Exercise
 
@@ -19,7 +20,7 @@ def is_right(fingerprint: dict[int, dict]) -> bool:
 
 
 def _cases(generator: Generator) -> list[Case]:
-    return fresh_cases(generator, "ABCDEFGHIJKLMNOPQRST", again="CHRAPT", mended="JOS")
+    return fresh_cases(generator, "ABCDEFGHIJKLMNOPQRST", again="CHRP", mended="JOS") + at_one_size(generator, "AKT")
 
 
 IS_RIGHT = Exercise(
@@ -32,4 +33,5 @@ IS_RIGHT = Exercise(
     cases=_cases,
     mutants=MUTANTS,
     ready=READY,
+    confused=accused,
 )

@@ -5,7 +5,8 @@ from tplearn.checks.exercise import mutants_of
 
 def wrong_is_right(fingerprint: dict[int, dict], wrong: str) -> bool:
     """Whether a model is right, with one thing `wrong`."""
-    sizes = {"smallest size": [min(fingerprint)], "first size": list(fingerprint)[:1]}.get(wrong, list(fingerprint))
+    one = {"smallest size": min, "largest size": max, "first size": lambda sizes: next(iter(sizes))}.get(wrong)
+    sizes = [one(fingerprint)] if one else list(fingerprint)
     return all(_right(fingerprint[tp], wrong) for tp in sizes)
 
 
@@ -40,6 +41,11 @@ MUTANTS = mutants_of(
     (
         "smallest size",
         "You judged at the smallest size. Where that is one rank nothing is cut, and every model is right.",
+        NUMBERS,
+    ),
+    (
+        "largest size",
+        "You judged at the largest size alone. A model may go another way on few ranks, and be wrong there.",
         NUMBERS,
     ),
     (
