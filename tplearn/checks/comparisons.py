@@ -20,6 +20,7 @@ from tplearn.ranks import CollectiveMismatch, Deadlock
 Seen = list[Observation]
 # A report says more than what the values elsewhere may show.
 REPORTED = (Deadlock.__name__, CollectiveMismatch.__name__)
+FEW_BITS = 3  # there are many ways to a wrong yes or no: so few of them name no mistake
 
 
 def comparisons(
@@ -70,7 +71,8 @@ def comparisons(
     def explains_values(seen: Seen) -> bool:
         """Wherever the mutant is wrong the answer is, in the same way; it has more mistakes elsewhere."""
         mine = [k for k in ranks if not same_values(seen[k], want[k])]
-        return bool(mine) and all(k not in failing and same_values(got[k], seen[k]) for k in mine)
+        enough = len(mine) > FEW_BITS or not all(type(want[k].get("forward")) is bool for k in mine)
+        return bool(mine) and enough and all(k not in failing and same_values(got[k], seen[k]) for k in mine)
 
     def explains_bills(seen: Seen) -> bool:
         mine = [k for k in ranks if "ledger" in wrong_aspects(exercise, seen[k], want[k])]

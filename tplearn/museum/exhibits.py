@@ -74,6 +74,7 @@ def with_down(row: models.Layer) -> Build:
 
 
 _loss = partial(TokenLoss, loss=vocabulary.loss_of_shards, gather=False)
+_deep = partial(models.Chain, halves=8)
 _gated = partial(models.Gated, column=layers.BareColumn, shared=True)
 _branches = partial(models.Parallel, column=ColumnParallelLinear, row=RowParallelLinear, shared=False)
 
@@ -91,7 +92,7 @@ EXHIBITS = (
         "x and targets",
     ),
     Exhibit("G", "forward", partial(models.Attention, layer=layers.AttentionCutAsBlock), models.Attention),
-    Exhibit("H", "forward", models.Chain, models.Chain),
+    Exhibit("H", "forward", _deep, _deep),
     Exhibit("I", "gradient", with_down(layers.RowWithShareOfBias), Half),
     Exhibit("J", "gradient", models.HalfOnSequence, models.HalfOnSequence, finish=mean_of_partials),
     Exhibit("K", "gradient", partial(Half, up=layers.BareColumn), Half),

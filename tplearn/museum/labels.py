@@ -64,7 +64,7 @@ LABELS: dict[str, Label] = {
     ),
     "H": Label(
         RIGHT,
-        "off by a percent in bfloat16, by nothing in float64: sums in another order",
+        "off by percents in bfloat16, by nothing in float64: sums in another order",
         GITHUB + "pytorch/pytorch/issues/144359",
         "",
     ),

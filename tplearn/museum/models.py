@@ -80,10 +80,10 @@ class HalfOnSequence(nn.Module):
 
 
 class Chain(nn.Sequential):
-    """Two halves, one after the other."""
+    """Halves, one after the other."""
 
-    def __init__(self, sizes: Sizes, place: Place, down: Layer = RowParallelLinear) -> None:
-        super().__init__(*(Half(sizes, place, down=down) for _ in range(2)))
+    def __init__(self, sizes: Sizes, place: Place, down: Layer = RowParallelLinear, halves: int = 2) -> None:
+        super().__init__(*(Half(sizes, place, down=down) for _ in range(halves)))
 
 
 class Gated(nn.Module):

@@ -88,11 +88,14 @@ def _nameless(fingerprint: Fingerprint, generator: Generator, few: bool) -> dict
     names = list(next(iter(fingerprint.values()))["gradients"])
     order = [names[k] for k in torch.randperm(len(names), generator=generator).tolist()]
     seen = {name: [of["gradients"][name] for of in fingerprint.values()] for name in names}
+    order.sort(key="x".__eq__)  # x last, so that it stands for all with its factor
     wrong = [name for name in order if any(mark["error"] > TOLERANCE for mark in seen[name])]
     told = {str([(mark["factor"], mark["agree"]) for mark in seen[name]]): name for name in wrong}
     maybe = [name for name in order if pick(generator, 0, 1) and not (few and name in wrong)]
     kept = {"x", *told.values(), *maybe}
-    numbered = {name: "x" if name == "x" else f"p{at}" for at, name in enumerate(n for n in order if n in kept)}
+    shown = [name for name in names if name in kept]
+    shuffled = [shown[k] for k in torch.randperm(len(shown), generator=generator).tolist()]
+    numbered = {name: "x" if name == "x" else f"p{at}" for at, name in enumerate(shuffled)}
     tps = list(fingerprint)
     return {
         tps[k]: fingerprint[tps[k]] | {"gradients": {to: seen[name][k] for name, to in numbered.items()}}

@@ -14,10 +14,11 @@ ALWAYS = {  # of two bugs that only the ledger tells apart, one is always named
 
 def wrong_name_gradient_bug(fingerprint: dict[int, dict], wrong: str) -> str:
     """The bug of a model whose gradients are off, with one thing `wrong`."""
-    tp = min(fingerprint) if wrong == "smallest size" else max(fingerprint)
+    one = {"smallest size": min, "first reading": lambda sizes: next(iter(sizes))}.get(wrong, max)
+    tp = one(fingerprint)
     seen = fingerprint[tp]
     precision = "bfloat16" if wrong == "bfloat16" else "error"
-    marks = list(seen["gradients"].values())
+    marks = [mark for name, mark in seen["gradients"].items() if not (name == "x" and wrong == "parameters alone")]
     off = [mark for mark in marks if mark[precision] > 1e-10]
     if wrong == "first gradient":
         off = marks[:1]
@@ -61,6 +62,17 @@ MUTANTS = mutants_of(
         "You judged at the smallest size. Where that is one rank, no gradient is off: every bug of tensor parallelism "
         "is invisible there.",
         "a reading with tp > 1.",
+    ),
+    (
+        "first reading",
+        "You judged by the reading that came first. It may be that of one rank, where no gradient is off.",
+        "a reading with tp > 1.",
+    ),
+    (
+        "parameters alone",
+        "You did not count x's gradient. The layer before this model gets it, and it can be the only wrong one that is "
+        "shown.",
+        "every gradient whose error is above rounding, x's among them.",
     ),
     (
         "first gradient",

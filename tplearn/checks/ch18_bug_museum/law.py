@@ -25,6 +25,7 @@ def _cases(generator: Generator) -> list[Case]:
     tried += [("tp", (2,)), ("1", (2,)), ("1/tp", (2,)), ("tp * tp", (2,)), ("1", (1,)), ("0", (1,)), ("tp", (1, 2))]
     tried += [(name, (2, 3, 4)) for name in LAWS]
     cases = [Case(max(sizes), ({p: LAWS[name](p) for p in sizes},)) for name, sizes in tried]
+    cases += [Case(8, ({4: 3e-14, 8: -2e-14},)), Case(8, ({4: 16.0, 8: 64.0 + 3e-5},))]  # 0, and not tp * tp
     mixed = {2: 2.0, 4: 2.0 + pick(generator, 1, 9) / 20}
     cases += [Case(4, (mixed,)), Case(4, ({1: 1.0, 2: 2.0, 4: 3.0},)), Case(4, ({2: 1.0, 4: 4.0},))]
     shuffled = [cases[k] for k in torch.randperm(len(cases), generator=generator).tolist()]

@@ -1,5 +1,7 @@
 """What the wrong answers to exercise 18.2 show: one size for all, laws that coincide there, and rounding."""
 
+import math
+
 from tplearn.checks.ch18_bug_museum.laws import LAWS
 from tplearn.checks.exercise import mutants_of
 
@@ -15,6 +17,9 @@ def wrong_law(factors: dict[int, float], wrong: str) -> str:
         "one rank left out": [p for p in sizes if p > 1] or sizes,
     }.get(wrong, sizes)
     tolerance = {"to the last bit": 0.0, "to a half": 0.6}.get(wrong, 1e-6)
+    if wrong == "a relative tolerance":
+        fits = [name for name, of in LAWS.items() if all(math.isclose(factors[p], of(p), rel_tol=1e-6) for p in sizes)]
+        return "none" if not fits else fits[0] if len(fits) == 1 else "?"
     fitting = any if wrong == "one size is enough" else all
     if wrong == "a single size" and len(sizes) == 1:
         return "?"
@@ -62,6 +67,12 @@ MUTANTS = mutants_of(
         "one size is enough",
         "You took a law that fits at one size. It must fit at all of them: on two ranks nearly everything fits.",
         "all(...), not any(...).",
+    ),
+    (
+        "a relative tolerance",
+        "Your tolerance grows with the law's value. 64.00003 is 3e-5 away from 64, and no number but 0 is within "
+        "a millionth of 0 of it. The difference itself is to be below 1e-6.",
+        "abs(factor - value) < 1e-6.",
     ),
     (
         "most sizes",

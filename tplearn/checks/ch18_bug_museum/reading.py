@@ -27,7 +27,7 @@ def reading(own: list[Tensor], right: Tensor, dim: int | None) -> dict:
 
 
 COPIES = ("right copies", "copies times a factor", "copies that differ on one rank", "copies off alike", "copies of 0")
-COPIES += ("copies times a factor, but for the zeros",)
+COPIES += ("copies times a factor, but for the zeros", "copies times a negative factor")
 SHARDS = ("right shards", "shards times a factor", "one rank's shard off", "shards each times another factor")
 
 
@@ -43,9 +43,11 @@ def _cases(generator: Generator) -> list[Case]:
             own = _own(generator, right, dim, tp, label)
             cases.append(Case(tp, (own, right, dim), label=label))
         right = randn(generator, 4, 8).clamp(-1, 1).bfloat16()
-        x = 3 * right
-        right[1, 1], x[1, 1] = 1.5, 255.0  # the largest difference, 253.5, has a digit more than bfloat16
-        cases.append(Case(tp, ([x] * tp, right, None), label="copies in bfloat16"))
+        near, far = 3.3 * right, 3 * right  # near: a factor but for rounding, which in bfloat16 is half a percent
+        cases.append(Case(tp, ([near] * tp, right, None), label="copies in bfloat16"))
+        right = right.clone()
+        right[1, 1], far[1, 1] = 1.75, 255.0  # the largest difference, 253.25, has more digits than bfloat16
+        cases.append(Case(tp, ([far] * tp, right, None), label="copies in bfloat16, one number far off"))
     return cases
 
 
@@ -53,6 +55,8 @@ def _own(generator: Generator, right: Tensor, dim: int | None, tp: int, label: s
     own = [right.clone() for _ in range(tp)] if dim is None else [x.clone() for x in right.chunk(tp, dim)]
     own = [x * (1 + 1e-15 * randn(generator, *x.shape)) for x in own]  # rounding, another on each rank
     rank, factor = pick(generator, 0, tp - 1), (float(tp) if tp > 1 else 3.0)
+    if label.endswith("negative factor"):
+        return [x * -factor for x in own]
     if label.endswith("times a factor"):
         return [x * factor for x in own]
     if label.endswith("but for the zeros"):

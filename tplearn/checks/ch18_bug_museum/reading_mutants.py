@@ -16,6 +16,17 @@ MUTANTS = mutants_of(
         ERROR,
     ),
     (
+        "each shard's own scale",
+        "You divided each shard's difference by the largest number of that shard. The scale is one for all ranks: the "
+        "largest number of the whole right tensor.",
+        ERROR,
+    ),
+    (
+        "rounded",
+        "You rounded to some digits, as the chapter does for print. Return what you measured.",
+        "error and factor, unrounded.",
+    ),
+    (
         "mean",
         "You took the mean difference. A bug may sit in one row of an embedding or on one rank of four: the largest "
         "difference sees it whatever its share.",
@@ -85,6 +96,11 @@ MUTANTS = mutants_of(
         "factor of the norms",
         "You gave the ratio of two norms. There always is one, of tensors that have nothing in common too; a factor is "
         "one number by which every entry is off.",
+        FACTOR,
+    ),
+    (
+        "no sign",
+        "Your factor has no sign. Where own is −2 · right, the factor is −2.",
         FACTOR,
     ),
     (

@@ -21,6 +21,8 @@ def wrong_reading(own: list[Tensor], right: Tensor, dim: int | None, wrong: str)
     if wrong == "difference in own precision":
         parts = [rounded] * p if dim is None else list(rounded.chunk(p, dim))
         off = torch.cat([(x - y).abs().double().flatten() for x, y in zip(own, parts, strict=True)])
+    if wrong == "each shard's own scale":
+        off = torch.cat([(x - y).abs().flatten() * (largest / y.abs().max()) for x, y in zip(here, there, strict=True)])
     return {
         "error": float(_error(a, b, off, largest, wrong)),
         "factor": _factor(a, b, wrong),
@@ -41,6 +43,8 @@ def _error(a: Tensor, b: Tensor, off: Tensor, largest: Tensor, wrong: str) -> Te
         return (a - b).norm() / b.norm()
     if wrong == "signed":
         return (a - b).max() / largest
+    if wrong == "rounded":
+        return torch.round(off.max() / largest, decimals=3)
     return off.max() / largest
 
 
@@ -48,6 +52,8 @@ def _factor(a: Tensor, b: Tensor, wrong: str) -> float | None:
     if wrong == "zeros left out":
         a, b = a[b != 0], b[b != 0]
     c = a @ b / (b @ b)
+    if wrong == "no sign":
+        c = c.abs()
     if wrong == "factor of the norms":
         return float(a.norm() / b.norm())
     if wrong == "factor not tested":
@@ -59,6 +65,8 @@ def _factor(a: Tensor, b: Tensor, wrong: str) -> float | None:
     tolerance = 0.0 if exact else 1e-2 if wrong == "a percent is nothing" else 1e-10
     if wrong == "no factor where right" and (a - b).abs().max() <= 1e-10 * b.abs().max():
         return None
+    if wrong == "rounded":
+        tolerance, c = 1e-5, torch.round(c, decimals=6)
     return float(c) if (a - c * b).abs().max() <= tolerance * b.abs().max() * max(1.0, abs(c)) else None
 
 

@@ -28,6 +28,8 @@ def _right(seen: dict, wrong: str) -> bool:
         "messages counted": counts[0] <= counts[1],
     }.get(wrong, seen["wire"]["own"] <= seen["wire"]["due"])
     held = wrong == "memory not read" or seen["held"]["own"] <= seen["held"]["due"]
+    if wrong == "numbers alone":
+        return numbers
     if wrong == "ledger alone":
         return seen["ledger"] == seen["due"]
     return numbers and ledger and held
@@ -78,9 +80,15 @@ MUTANTS = mutants_of(
     ),
     (
         "bfloat16",
-        "You accuse rounding. In bfloat16 every model is off by a percent or so, because its sums run in another "
-        "order, and by a last digit in float64: so ask for 1e-10, and not for 0.",
+        "You accuse rounding. In bfloat16 every model is off, a deep one by percents, because its sums run in another "
+        "order; in float64 by a last digit. So ask for 1e-10 in float64, and not for 0.",
         NUMBERS,
+    ),
+    (
+        "numbers alone",
+        "You looked at the numbers alone. They can be right in a model that sends more than is due in every step, or "
+        "that holds everything on every rank.",
+        "wire and held: own beside due.",
     ),
     (
         "ledger not read",
