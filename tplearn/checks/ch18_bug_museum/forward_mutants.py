@@ -57,7 +57,8 @@ MUTANTS = mutants_of(
     ),
     (
         "upside down",
-        "You asked for the factor 1/tp. A whole layer that is summed over tp ranks comes out tp times too large.",
+        "You did not know a whole layer that is summed by its factor: the result is exactly tp times too large, own "
+        "over right. No message is too many there: the sum is due, of parts, and each rank gave the whole.",
         TP,
     ),
     (

@@ -1,6 +1,7 @@
 """What the wrong answers to exercise 18.2 show: one size for all, laws that coincide there, and rounding."""
 
 import math
+from collections import Counter
 
 from tplearn.checks.ch18_bug_museum.laws import LAWS
 from tplearn.checks.exercise import mutants_of
@@ -16,20 +17,15 @@ def wrong_law(factors: dict[int, float], wrong: str) -> str:
         "smallest size alone": sizes[:1],
         "one rank left out": [p for p in sizes if p > 1] or sizes,
     }.get(wrong, sizes)
-    tolerance = {"to the last bit": 0.0, "to a half": 0.6}.get(wrong, 1e-6)
-    if wrong == "a relative tolerance":
-        fits = [name for name, of in LAWS.items() if all(math.isclose(factors[p], of(p), rel_tol=1e-6) for p in sizes)]
-        return "none" if not fits else fits[0] if len(fits) == 1 else "?"
-    fitting = any if wrong == "one size is enough" else all
-    if wrong == "a single size" and len(sizes) == 1:
-        return "?"
+    unknown = {"no squares": ("tp * tp",), "no constants": ("2", "1/2")}.get(wrong, ())
+    known = [name for name in LAWS if name not in unknown]
+    met = [{name for name in known if _near(factors[p], LAWS[name](p), wrong)} for p in used]
+    fits = [name for name in known if _fits([name in names for names in met], wrong)]
     if wrong == "most sizes":
-        met = {name: sum(abs(factors[p] - of(p)) <= tolerance for p in sizes) for name, of in LAWS.items()}
-        best = [name for name, times in met.items() if times == max(met.values()) > 0]
-        return best[0] if len(best) == 1 else "?" if best else "none"
-    known = [name for name in LAWS if not (wrong == "no squares" and name == "tp * tp")]
-    known = [name for name in known if not (wrong == "no constants" and name in ("2", "1/2"))]
-    fits = [name for name in known if fitting(abs(factors[p] - LAWS[name](p)) <= tolerance for p in used)]
+        times = Counter(name for names in met for name in names)
+        fits = [name for name in known if times[name] == max(times.values(), default=0) > 0]
+    if (wrong == "a single size" and len(sizes) == 1) or (wrong == "a law for each size" and not fits and all(met)):
+        return "?"
     if len(fits) > 1:
         chosen = {"first that fits": fits[0], "one size is enough": fits[0], "last that fits": fits[-1]}
         growing = [name for name in fits if "tp" in name]
@@ -39,6 +35,16 @@ def wrong_law(factors: dict[int, float], wrong: str) -> str:
     if not fits:
         return "?" if wrong == "none is ?" else "none"
     return SWAPPED.get(fits[0], fits[0]) if wrong == "upside down" else fits[0]
+
+
+def _near(factor: float, value: float, wrong: str) -> bool:
+    if wrong == "a relative tolerance":
+        return math.isclose(factor, value, rel_tol=1e-6)
+    return abs(factor - value) <= {"to the last bit": 0.0, "to a half": 0.6}.get(wrong, 1e-6)
+
+
+def _fits(met: list[bool], wrong: str) -> bool:
+    return any(met) if wrong == "one size is enough" else all(met)
 
 
 TELL = "several that fit: the sizes cannot tell them apart, so say '?'."
@@ -67,6 +73,12 @@ MUTANTS = mutants_of(
         "one size is enough",
         "You took a law that fits at one size. It must fit at all of them: on two ranks nearly everything fits.",
         "all(...), not any(...).",
+    ),
+    (
+        "a law for each size",
+        "You said '?' where each size meets a law, and no law meets them all. Several have to fit at every size for "
+        "that; here none does.",
+        "no law that fits everywhere: 'none'.",
     ),
     (
         "a relative tolerance",
