@@ -183,32 +183,3 @@ def test_an_untouched_exercise_holds_no_solution_and_the_passing_verdict(path: P
         points = find_exercise(name).points
         assert output.text.startswith(f"{name} ") and output.text.endswith(f" {points}/{points}\n")
         assert cell.source == f"check({name})"
-
-
-def test_nbgrader_accepts_the_solutions_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    api_module = pytest.importorskip("nbgrader.apps.api")
-    from traitlets.config import Config
-
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # nbgrader calls alembic by name
-
-    source = tmp_path / "source" / "tp"
-    source.mkdir(parents=True)
-    for path in SOLUTIONS:
-        (source / path.name).write_bytes(path.read_bytes())
-    config = Config()
-    config.CourseDirectory.root = str(tmp_path)
-    config.CourseDirectory.course_id = "course"
-    result = api_module.NbGraderAPI(config=config).generate_assignment("tp", force=True)
-    assert result["success"], result.get("log", "") + result.get("error", "")
-    made = sorted((tmp_path / "release" / "tp").glob("*.ipynb"))
-    assert [path.name for path in made] == [path.name for path in SOLUTIONS]
-    points: dict[str, int] = {}
-    for path in made:
-        for cell in code_cells(path):
-            assert "BEGIN SOLUTION" not in cell.source
-            metadata = cell.metadata.get("nbgrader", {})
-            assert "NotImplementedError" in cell.source or not metadata.get("solution")
-            if metadata.get("grade"):
-                points[metadata["grade_id"]] = metadata["points"]
-    due = [exercise for path in SOLUTIONS for exercise in exercises(path.name[:2])]
-    assert points == {f"check_{exercise.name}": exercise.points for exercise in due}

@@ -1,5 +1,6 @@
 """Judges an answer: fresh inputs, the reference beside it, and a search for the misconception it shows."""
 
+import os
 import pickle
 import secrets
 import time
@@ -28,6 +29,7 @@ from tplearn.gspmd.devices import require_jax
 from tplearn.ranks import RankDied, RankTimeout
 
 STATUS_OF_FAILURE = {RankTimeout.__name__: "time limit", RankDied.__name__: "exited", SystemExit.__name__: "exited"}
+NBGRADER = "NBGRADER_EXECUTION"  # nbgrader sets it where it grades or validates
 PATIENCE = 5  # so many times as long as the reference on all cases may one run of an answer take
 Seen = list[Observation]
 
@@ -39,13 +41,17 @@ def check(fn: Callable[..., Any], seed: int | None = None) -> None:
 
     Raises:
         ValueError: no exercise has that name, or `fn` has no name; the message lists the near ones.
+        AssertionError: the function does not pass, and nbgrader runs this, which gives points where nothing is raised.
     """
     name = getattr(fn, "__name__", None)
     if not callable(fn) or name is None:
         raise ValueError(f"check wants the function itself, as in check(column_parallel), not {fn!r}")
     if name == "<lambda>":
         raise ValueError("a lambda has no name to find its exercise by: use def, with the exercise's name")
-    print(judge(find_exercise(name), fn, seed))
+    verdict = judge(find_exercise(name), fn, seed)
+    print(verdict)
+    if not verdict.passed and NBGRADER in os.environ:
+        raise AssertionError(f"{name}: {verdict.earned} of {verdict.exercise.points} points")
 
 
 def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -> Verdict:
