@@ -7,10 +7,10 @@ from torch import Tensor
 
 from tplearn import run_ranks
 from tplearn.museum.exhibits import EXHIBITS, find
-from tplearn.museum.look import BARRIERS, PHASES, Look, look, twin
+from tplearn.museum.look import PHASES, Look, look, twin
 from tplearn.museum.marks import Mark, agree, error_of, factor_of, shift_of
 from tplearn.museum.sizes import Sizes
-from tplearn.ranks import Ledger, Row
+from tplearn.ranks import Row
 from tplearn.sizes import divisors, require_size
 
 Counts = dict[str, dict[str, int]]  # phase -> op -> how often on a rank
@@ -59,12 +59,11 @@ def fingerprints(
     twins = [twin(find(name), sizes, seed + number) for number, name in enumerate(names)]
     found: dict[str, Fingerprint] = {name: {} for name in names}
     for tp in tps:
-        run = run_ranks(look, tp, tuple(names), sizes, seed, mended, timeout=300.0)
-        phases = iter(_phases(run.ledger))
+        run = run_ranks(look, tp, tuple(names), sizes, seed, mended, timeout=300.0, record=False)
         for number, (name, (right, numbers)) in enumerate(zip(names, twins, strict=True)):
             looks = [of_rank[number] for of_rank in run.values]
             marks = {part: _mark(part, looks, right) for part in right[0]}
-            ledgers = {side: [next(phases) for _ in PHASES] for side in ("own", "due")}
+            ledgers = looks[0].sent  # any rank talks as much as another
             found[name][tp] = Reading(
                 forward=marks.pop("y"),
                 gradients=marks,
@@ -92,17 +91,6 @@ def _mark(part: str, looks: list[Look], right: tuple[dict[str, Tensor], ...]) ->
         shift=shift_of(exact),
         agree=all(map(agree, copies.values())),
     )
-
-
-def _phases(ledger: Ledger) -> list[list[Row]]:
-    """The rows of rank 0, which talks as much as any other, phase by phase: the barriers of a pass part them."""
-    parts: list[list[Row]] = [[]]
-    for row in ledger.rows:
-        if row.rank == 0 and row.op == "barrier":
-            parts.append([])
-        elif row.rank == 0 and len(row.group) > 1:
-            parts[-1].append(row)
-    return [rows for number, rows in enumerate(parts) if number % BARRIERS]
 
 
 def _counts(phases: list[list[Row]]) -> Counts:

@@ -1,19 +1,21 @@
 """One pass through an exhibit, alone or on a rank among others: its result, its gradients, and whose rows they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from tplearn.museum.exhibits import Build, Exhibit, Finish, find, sync
 from tplearn.museum.sizes import Sizes, inputs_of
 from tplearn.parallel import Place, partitions
 from tplearn.parallel.parameters import draw
+from tplearn.ranks.events import Enter, Event
+from tplearn.ranks.ledger import Row
+from tplearn.ranks.recorder import Recorder
 
 PHASES = ("forward", "backward", "after")
-BARRIERS = len(PHASES) + 1  # in a marked pass: they cut the ledger into its phases
 DTYPES = (torch.float64, torch.bfloat16)
 
 
@@ -37,9 +39,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Look:
-    """What one rank has of an exhibit: by dtype and name, "y" for the result; and how many numbers it holds."""
+    """What one rank has of an exhibit: by dtype and name, "y" for the result; what it sent, and how many numbers it
+    holds, {"own": ..., "due": ...} both.
+    """
 
     seen: tuple[dict[str, list[Rows]], ...]
+    sent: dict[str, list[list[Row]]]
+    """phase by phase, on float64"""
     held: dict[str, int]
 
 
@@ -52,9 +58,29 @@ def look(names: Sequence[str], sizes: Sizes, seed: int, mended: bool) -> list[Lo
 
 def _look(exhibit: Exhibit, sizes: Sizes, seed: int, place: Place) -> Look:
     how = exhibit.inputs, sizes, seed, place
-    own, low = (run(exhibit.build, exhibit.finish, *how, dtype, dtype == DTYPES[0]) for dtype in DTYPES)
-    due = run(exhibit.right, sync, *how, DTYPES[0], True)
-    return Look((rows_of(*own), rows_of(*low)), {"own": numbers_in(own[0]), "due": numbers_in(due[0])})
+    books = {"own": Books(place), "due": Books(place)}
+    exact, rounded = DTYPES
+    own = run(exhibit.build, exhibit.finish, *how, exact, books["own"])
+    low = run(exhibit.build, exhibit.finish, *how, rounded)
+    due = run(exhibit.right, sync, *how, exact, books["due"])
+    sent = {side: book.phases for side, book in books.items()}
+    return Look((rows_of(*own), rows_of(*low)), sent, {"own": numbers_in(own[0]), "due": numbers_in(due[0])})
+
+
+class Books:
+    """What this rank sends to others in one pass: a list of rows for each phase."""
+
+    def __init__(self, place: Place) -> None:
+        self.recorder = Recorder(place.rank, self._keep)
+        self.phases: list[list[Row]] = []
+
+    def begin(self) -> None:
+        """What comes from now on belongs to the next phase."""
+        self.phases.append([])
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, Enter) and len(event.row.group) > 1:
+            self.phases[-1].append(event.row)
 
 
 def twin(exhibit: Exhibit, sizes: Sizes, seed: int) -> tuple[tuple[dict[str, Tensor], ...], int]:
@@ -81,11 +107,11 @@ def run(
     seed: int,
     place: Place,
     dtype: torch.dtype,
-    marked: bool = False,
+    books: Books | None = None,
 ) -> Passed:
     """A fresh model on fresh numbers, the same for one seed → model, first input, result; all gradients are there.
 
-    marked: with a barrier before, between and behind the phases.
+    books: what is sent is entered there.
     """
     torch.manual_seed(seed)
     model = build(sizes, place).double()
@@ -94,14 +120,14 @@ def run(
     model = model.to(dtype)
     generator = torch.Generator().manual_seed(seed)
     inputs = [x.to(dtype).requires_grad_() if x.is_floating_point() else x for x in inputs_of(kind, sizes, generator)]
-    mark = dist.barrier if marked else lambda: None
-    mark()
-    y = model(*inputs)
-    mark()
-    y.backward(torch.randn(y.shape, dtype=torch.float64, generator=generator).to(dtype))
-    mark()
-    finish(model, place)
-    mark()
+    begin: Callable[[], None] = books.begin if books else lambda: None
+    with books.recorder.watching() if books else nullcontext():
+        begin()
+        y = model(*inputs)
+        begin()
+        y.backward(torch.randn(y.shape, dtype=torch.float64, generator=generator).to(dtype))
+        begin()
+        finish(model, place)
     return model, inputs[0], y.detach()
 
 
