@@ -1,6 +1,9 @@
 """Where one name is given for another, what the verdict says of the pair is so in every fingerprint."""
 
+from collections.abc import Callable
+
 import pytest
+import torch
 
 from tests.checks.answers import ch18
 from tests.parallel.twin import fresh_seed
@@ -62,8 +65,14 @@ def test_nothing_is_said_of_a_word_that_is_no_diagnosis() -> None:
     assert confused("f missing", "a bug") is None
 
 
-def test_models_that_were_accused_or_let_pass() -> None:
-    assert "rounding" in accused(True, False).says and "broken" in accused(False, True).says
+def test_of_a_right_model_that_was_accused_it_is_so_and_of_a_broken_one_too() -> None:
+    exercise = find_exercise("is_right")
+    for case in exercise.cases(torch.Generator().manual_seed(SEED)):
+        right, (fingerprint,) = exercise.reference(*case.args), case.args
+        marks = [mark for seen in fingerprint.values() for mark in (seen["forward"], *seen["gradients"].values())]
+        exact = all(mark["error"] < 1e-12 and mark["agree"] for mark in marks)
+        paid = any(seen[of]["own"] > seen[of]["due"] for seen in fingerprint.values() for of in ("wire", "held"))
+        assert right == ("right to 1e-12" in accused(right, not right).says) == (exact and not paid), (case, SEED)
 
 
 def gradients_asked_first(fingerprint: dict[int, dict]) -> str:
@@ -82,7 +91,7 @@ def rounding_accused(fingerprint: dict[int, dict]) -> str:
 
 
 @pytest.mark.parametrize("answer", [gradients_asked_first, rounding_accused])
-def test_the_verdict_says_it_beside_the_case(answer: object) -> None:
+def test_the_verdict_says_it_beside_the_case(answer: Callable[[Fingerprint], str]) -> None:
     told = judge(find_exercise("diagnose"), answer, SEED)
     assert not told.passed and told.misconception and ", for " in told.misconception, str(told)
     given, due = told.misconception.split(", for ")

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -14,7 +15,7 @@ GRADED = ("02", "07")  # one on simulated ranks, one on gloo
 
 
 @pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """nbgrader on a course of its own."""
     api_module = pytest.importorskip("nbgrader.apps.api")
     from traitlets.config import Config
@@ -36,7 +37,7 @@ def succeed(result: dict) -> None:
     assert result["success"], result.get("log", "") + (result.get("error") or "")
 
 
-def test_it_accepts_the_solutions_unchanged(api: object, tmp_path: Path) -> None:
+def test_it_accepts_the_solutions_unchanged(api: Any, tmp_path: Path) -> None:
     hand_in(tmp_path / "source" / "tp", SOLUTIONS)
     succeed(api.generate_assignment("tp", force=True))
     made = sorted((tmp_path / "release" / "tp").glob("*.ipynb"))
@@ -56,7 +57,7 @@ def test_it_accepts_the_solutions_unchanged(api: object, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_its_autograder_gives_solutions_full_marks_and_untouched_exercises_none(api: object, tmp_path: Path) -> None:
+def test_its_autograder_gives_solutions_full_marks_and_untouched_exercises_none(api: Any, tmp_path: Path) -> None:
     source = [path for path in SOLUTIONS if path.name[:2] in GRADED]
     hand_in(tmp_path / "source" / "tp", source)
     succeed(api.generate_assignment("tp", force=True))

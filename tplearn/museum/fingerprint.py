@@ -6,8 +6,9 @@ from typing import TypedDict
 from torch import Tensor
 
 from tplearn import run_ranks
+from tplearn.museum.books import PHASES
 from tplearn.museum.exhibits import EXHIBITS, find
-from tplearn.museum.look import PHASES, Look, look, twin
+from tplearn.museum.look import Look, look, twin
 from tplearn.museum.marks import Mark, agree, error_of, factor_of, shift_of
 from tplearn.museum.sizes import Sizes
 from tplearn.ranks import Row

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from tplearn.museum.books import Books
 from tplearn.museum.exhibits import Build, Exhibit, Finish, find, sync
 from tplearn.museum.sizes import Sizes, inputs_of
 from tplearn.parallel import Place, partitions
 from tplearn.parallel.parameters import draw
-from tplearn.ranks.events import Enter, Event
 from tplearn.ranks.ledger import Row
-from tplearn.ranks.recorder import Recorder
 
-PHASES = ("forward", "backward", "after")
 DTYPES = (torch.float64, torch.bfloat16)
 
 
@@ -65,22 +63,6 @@ def _look(exhibit: Exhibit, sizes: Sizes, seed: int, place: Place) -> Look:
     due = run(exhibit.right, sync, *how, exact, books["due"])
     sent = {side: book.phases for side, book in books.items()}
     return Look((rows_of(*own), rows_of(*low)), sent, {"own": numbers_in(own[0]), "due": numbers_in(due[0])})
-
-
-class Books:
-    """What this rank sends to others in one pass: a list of rows for each phase."""
-
-    def __init__(self, place: Place) -> None:
-        self.recorder = Recorder(place.rank, self._keep)
-        self.phases: list[list[Row]] = []
-
-    def begin(self) -> None:
-        """What comes from now on belongs to the next phase."""
-        self.phases.append([])
-
-    def _keep(self, event: Event) -> None:
-        if isinstance(event, Enter) and len(event.row.group) > 1:
-            self.phases[-1].append(event.row)
 
 
 def twin(exhibit: Exhibit, sizes: Sizes, seed: int) -> tuple[tuple[dict[str, Tensor], ...], int]:

@@ -131,7 +131,8 @@ def _fastest(
     job: TrainingJob, accelerator: Accelerator, accelerators: int, cut: tuple[int, int, int], rank_by: str
 ) -> Ranked | None:
     """The best layout of these sizes that fits, None where none does."""
-    best, size, ways = None, cut[0] * cut[1] * cut[2], {}
+    best, size = None, cut[0] * cut[1] * cut[2]
+    ways: dict[tuple[int, int], tuple[str, ...]] = {}
     for dp in _copies(job, accelerators // size, rank_by):
         for layout in _fitting(job, accelerator, Layout(*cut, dp), ways):
             time = step_time(job, layout, accelerator)

@@ -8,7 +8,7 @@ ROOMS = dict.fromkeys(FORWARD_BUGS, "result") | dict.fromkeys(GRADIENT_BUGS, "gr
 ROOMS |= dict.fromkeys(LEDGER_BUGS, "bill") | {RIGHT: "nothing"}
 
 FIRST = "What is off first in a step may be the cause of what is off later, and not the other way round."
-ROUNDING = "An error below 1e-14 is rounding."
+ROUNDING = "An error below 1e-12 is rounding."
 WHERE = {
     "result": "the result first: its error, in float64.",
     "gradient": "the gradients, after the result: the error of each, in float64.",
@@ -33,7 +33,7 @@ AGAINST = {  # (of what is due, of what was given)
 
 ACCUSED = Misnomer(
     "broken, for right",
-    "The numbers of this model are right to 1e-14 in float64, ranks agree, and it pays no more than is due. What is "
+    "The numbers of this model are right to 1e-12 in float64, ranks agree, and it pays no more than is due. What is "
     "off in bfloat16 is rounding, a last digit in float64 is rounding too, and to send less than is due is no bug.",
     "error below 1e-10, wire and held not above due.",
 )

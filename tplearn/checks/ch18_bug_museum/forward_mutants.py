@@ -13,7 +13,7 @@ def wrong_name_forward_bug(fingerprint: dict[int, dict], wrong: str) -> str:
     forward, ran, due = seen["forward"], seen["ledger"]["forward"], seen["due"]["forward"]
     factor, shift = forward["factor"], forward["shift"]
     precision = "bfloat16" if wrong == "bfloat16" else "error"
-    wanted = {"two for tp": 2, "upside down": 1 / tp}.get(wrong, tp)
+    wanted = 2 if wrong == "two for tp" else tp
     added = math.log(2 if wrong == "two for tp" else tp)
     differs = {"ledger not read": True, "any difference in the ledger": ran != due}.get(
         wrong, sum(ran.values()) < sum(due.values())
@@ -23,7 +23,7 @@ def wrong_name_forward_bug(fingerprint: dict[int, dict], wrong: str) -> str:
         return "all-reduce missing"
     if not agree:
         return "all-reduce missing" if differs and wrong != "masks alone" else "own dropout mask"
-    if factor is not None and abs(factor - wanted) < 1e-6:
+    if factor is not None and abs(factor - wanted) < 1e-6 and wrong not in ("factor not known", "upside down"):
         return "whole layer summed"
     if shift is not None and abs(shift - added) < 1e-6 and wrong != "shift not read":
         return "whole logits taken for a shard"
@@ -56,7 +56,7 @@ MUTANTS = mutants_of(
         TP,
     ),
     (
-        "upside down",
+        "factor not known",
         "You did not know a whole layer that is summed by its factor: the result is exactly tp times too large, own "
         "over right. No message is too many there: the sum is due, of parts, and each rank gave the whole.",
         TP,

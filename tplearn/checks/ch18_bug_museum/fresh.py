@@ -1,7 +1,7 @@
 """Fresh fingerprints for chapter 18's exercises: new sizes, numbers and ranks, and no name that tells the exhibit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,38 +29,37 @@ def fresh_cases(generator: Generator, names: Sequence[str], again: Sequence[str]
 
     Of the wrong gradients few are shown in the second case, so that their number tells nothing.
     """
-    cases = _taken(_draw(generator, names, WITH_ONE), generator)
-    cases += _taken(_draw(generator, again, WITH_THREE), generator, few=True) if again else []
-    return cases + (_taken(_draw(generator, mended, WITH_ONE, mended=True), generator) if mended else [])
+    cases = _cases(_draw(generator, names, WITH_ONE).take(), generator)
+    cases += _cases(_draw(generator, again, WITH_THREE).take(), generator, few=True) if again else []
+    return cases + (
+        _cases(_draw(generator, mended, WITH_ONE).take(mended=True), generator, mended=True) if mended else []
+    )
 
 
 def at_one_size(generator: Generator, names: Sequence[str]) -> list[Case]:
     """Two cases for each exhibit: broken on the fewest ranks, and right on more; and the other way round."""
-    state = generator.get_state()
-    broken = _draw(generator, names, SEVERAL)
-    generator.set_state(state)
-    right = _draw(generator, names, SEVERAL, mended=True)
-    cases: list[Case] = []
-    for least in (True, False):
-        tps = [tp for tp in broken.tps if tp > 1]
-        at = min(tps) if least else max(tps)
-        mixed = {name: right.prints[name] | {at: broken.prints[name][at]} for name in broken.prints}
-        cases += _taken(replace(broken, prints=mixed), generator)
-    return cases
+    draw = _draw(generator, names, SEVERAL)
+    broken, right = draw.take(), draw.take(mended=True)
+    several = [tp for tp in draw.tps if tp > 1]
+    mixed = [{name: right[name] | {at: broken[name][at]} for name in broken} for at in (min(several), max(several))]
+    return [case for prints in mixed for case in _cases(prints, generator)]
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """Fingerprints of one draw."""
+class _Draw:
+    """Some exhibits in random order, and all that their fingerprints depend on."""
 
+    names: Sequence[str]
     tps: tuple[int, ...]
-    prints: dict[str, Fingerprint]
-    mended: bool
+    sizes: Sizes
+    seed: int
+
+    def take(self, mended: bool = False) -> dict[str, Fingerprint]:
+        """The fingerprints, or those of the right models in their places."""
+        return fingerprints(self.names, self.tps, self.sizes, self.seed, mended)
 
 
-def _draw(
-    generator: Generator, names: Sequence[str], choices: tuple[tuple[int, ...], ...], mended: bool = False
-) -> _Drawn:
+def _draw(generator: Generator, names: Sequence[str], choices: tuple[tuple[int, ...], ...]) -> _Draw:
     sizes = Sizes(
         batch=pick(generator, 4, 6),
         seq=12,
@@ -70,13 +69,13 @@ def _draw(
     )
     tps = choices[pick(generator, 0, len(choices) - 1)]
     shuffled = [names[k] for k in torch.randperm(len(names), generator=generator).tolist()]
-    return _Drawn(tps, fingerprints(shuffled, tps, sizes, pick(generator, 0, 2**20), mended), mended)
+    return _Draw(shuffled, tps, sizes, pick(generator, 0, 2**20))
 
 
-def _taken(drawn: _Drawn, generator: Generator, few: bool = False) -> list[Case]:
+def _cases(prints: dict[str, Fingerprint], generator: Generator, few: bool = False, mended: bool = False) -> list[Case]:
     return [
-        Taken(max(drawn.tps), (_nameless(found, generator, few),), exhibit=name, mended=drawn.mended)
-        for name, found in drawn.prints.items()
+        Taken(max(found), (_nameless(found, generator, few),), exhibit=name, mended=mended)
+        for name, found in prints.items()
     ]
 
 
@@ -87,15 +86,13 @@ def _nameless(fingerprint: Fingerprint, generator: Generator, few: bool) -> dict
     """
     names = list(next(iter(fingerprint.values()))["gradients"])
     order = [names[k] for k in torch.randperm(len(names), generator=generator).tolist()]
-    seen = {name: [of["gradients"][name] for of in fingerprint.values()] for name in names}
     order.sort(key="x".__eq__)  # x last, so that it stands for all with its factor
+    seen = {name: [of["gradients"][name] for of in fingerprint.values()] for name in order}
     wrong = [name for name in order if any(mark["error"] > TOLERANCE for mark in seen[name])]
     told = {str([(mark["factor"], mark["agree"]) for mark in seen[name]]): name for name in wrong}
     maybe = [name for name in order if pick(generator, 0, 1) and not (few and name in wrong)]
     kept = {"x", *told.values(), *maybe}
-    shown = [name for name in names if name in kept]
-    shuffled = [shown[k] for k in torch.randperm(len(shown), generator=generator).tolist()]
-    numbered = {name: "x" if name == "x" else f"p{at}" for at, name in enumerate(shuffled)}
+    numbered = {name: "x" if name == "x" else f"p{at}" for at, name in enumerate(order) if name in kept}
     tps = list(fingerprint)
     return {
         tps[k]: fingerprint[tps[k]] | {"gradients": {to: seen[name][k] for name, to in numbered.items()}}
