@@ -73,10 +73,13 @@ def state_bytes(parameters: float, layer: float, zero: int, copies: int, gradien
 
     `layer`: parameters of one layer. While one is computed the next is fetched, so with ZeRO 3 two are whole.
     """
-    share = [1 / copies if zero >= stage else 1 for stage in (3, 2, 1)]
     gathered = layer * ((2 * WEIGHT if zero == 3 else 0) + (gradient_bytes if zero >= 2 else 0)) * (1 - 1 / copies)
-    bytes_each = (WEIGHT, gradient_bytes, ADAM)
-    return (*(parameters * size * part for size, part in zip(bytes_each, share, strict=True)), gathered)
+    return (
+        parameters * WEIGHT / (copies if zero >= 3 else 1),
+        parameters * gradient_bytes / (copies if zero >= 2 else 1),
+        parameters * ADAM / (copies if zero >= 1 else 1),
+        gathered,
+    )
 
 
 def layers_in_flight(layers: int, stage: int, pp: int, micro_batches: int, virtual_stages: int = 1) -> float:
@@ -107,21 +110,13 @@ def training_memory(job: TrainingJob, layout: Layout) -> TrainingMemory:
     logits = LOGIT * tokens * parts["embedding"] / shape.hidden_size
     copies, layer = layout.dp * layout.cp, _layer(shape, parts)
 
-    def of_stage(stage: int) -> TrainingMemory:
+    def of_stage(stage: int) -> tuple[float, ...]:
         parameters = _on_stage(shape, parts, layers, stage)
-        weights, gradients, optimizer, gathered = state_bytes(
-            parameters, layer, layout.zero, copies, job.gradient_bytes
-        )
+        states = state_bytes(parameters, layer, layout.zero, copies, job.gradient_bytes)
         flying = layers_in_flight(layers[stage], stage, pp, layout.micro_batches, layout.virtual_stages)
-        return TrainingMemory(
-            stage,
-            weights,
-            gradients,
-            optimizer,
-            gathered,
-            activations=flying * kept + again,
-            logits=logits if stage == pp - 1 else 0.0,
-        )
+        return (*states, flying * kept + again, logits if stage == pp - 1 else 0.0)
 
     # The first keeps most micro-batches, the second may have a layer more, the last has the logits.
-    return max((of_stage(stage) for stage in {0, min(1, pp - 1), pp - 1}), key=lambda memory: memory.total)
+    stages = {stage: of_stage(stage) for stage in {0, min(1, pp - 1), pp - 1}}
+    fullest = max(stages, key=lambda stage: sum(stages[stage]))
+    return TrainingMemory(fullest, *stages[fullest])
