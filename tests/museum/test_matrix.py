@@ -54,6 +54,8 @@ def test_signs() -> None:
     assert on_four["R"]["bytes"] == "less" and on_four["T"]["held"] == "✗ more"
     in_bfloat16 = words(PRINTS["H"][4], 4, bfloat16=True)
     assert in_bfloat16["result"].endswith("%") and "≤" in in_bfloat16["gradients"]
+    nearly_right = PRINTS["O"][4]["forward"] | {"bfloat16": 1e-5}
+    assert words(PRINTS["O"][4] | {"forward": nearly_right}, 4, bfloat16=True)["result"] == "✗ < 0.1%"
     for name in NAMES:
         assert not any(is_off(aspect, text) for aspect, text in words(PRINTS[name][1], 1).items())
 

@@ -36,7 +36,7 @@ def law(mark: Mark, tp: int, bfloat16: bool = False) -> str:
     In bfloat16 ✓, or ✗ and a percentage.
     """
     if bfloat16:
-        return "✓" if mark["bfloat16"] == 0 else f"✗ {mark['bfloat16']:.1%}"
+        return "✓" if mark["bfloat16"] == 0 else f"✗ {_percent(mark['bfloat16'])}"
     if mark["error"] <= TOLERANCE:
         return "✓"
     for name, value in (("× tp", tp), ("× tp²", tp * tp), ("× 1/tp", 1 / tp), ("× 0", 0.0)):
@@ -53,5 +53,13 @@ def _gradients(marks: dict[str, Mark], tp: int, bfloat16: bool) -> str:
     off = [text.removeprefix("✗ ") for text in found if text != "✓"]
     if not off:
         return "✓"
-    kinds = [f"≤ {max(off, key=lambda text: float(text[:-1]))}"] if bfloat16 else sorted(set(off), key=off.index)
+    kinds = sorted(set(off), key=off.index)
+    if bfloat16:
+        most = _percent(max(mark["bfloat16"] for mark in marks.values()))
+        kinds = [most if most.startswith("<") else f"≤ {most}"]
     return f"✗ {len(off)} of {len(found)}: {', '.join(kinds)}"
+
+
+def _percent(share: float) -> str:
+    """Never 0.0% of what is not 0."""
+    return f"{share:.1%}" if share >= 5e-4 else "< 0.1%"
