@@ -40,6 +40,11 @@ class Failure:
         return hash((self.kind, self.text))
 
 
+def first_line(text: str) -> str:
+    """Of an error's message, where it has one."""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
 @dataclass(frozen=True)
 class Difference:
     """`path` leads to the place, as in (1, "bias"); `how` continues the sentence "your result[1] ..."."""

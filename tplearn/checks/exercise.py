@@ -90,6 +90,8 @@ class Exercise:
     unjudged: aspects that tell one mistake from another, and are neither right nor wrong. plan: an observer of what an
     answer wants, before a program is compiled for it: aspects of `observe`, by which alone mutants are told apart.
     ready: dotted names of what the package has ready that an answer here must do itself.
+    held: the place of an argument, a dict of tensors, of which an answer may read parts only: where answers are jailed
+    it stays outside, and each part that is read is counted there.
     confused(due, given): where the result is one of a few names, or a bool, what one given for another shows.
     """
 
@@ -110,6 +112,7 @@ class Exercise:
     plan: Callable[..., dict[str, Any]] | None = None
     unjudged: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
+    held: int | None = None
     confused: Callable[[Any, Any], Misnomer | None] | None = None
 
     def __post_init__(self) -> None:
@@ -127,6 +130,6 @@ class Exercise:
 
     @property
     def heading(self) -> str:
-        """The exercise's heading in its notebook, without the leading ###."""
+        """The exercise's heading in its notebook, without the leading ##."""
         dots = "●" * self.difficulty + "○" * (3 - self.difficulty)
         return f"{self.number} `{self.name}` · {self.points} points · {dots} · {self.minutes} minutes"

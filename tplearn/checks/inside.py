@@ -15,11 +15,11 @@ import cloudpickle
 import torch
 import torch.distributed as dist
 
-from tplearn.checks.compare import Failure
+from tplearn.checks.compare import Failure, first_line
 from tplearn.checks.exercise import Case
 from tplearn.checks.observe import Observation, Observer
 from tplearn.checks.probe import shift_arrivals, shifted
-from tplearn.gspmd.devices import cpu_devices, require_jax
+from tplearn.checks.under_jax import prepare
 from tplearn.ranks.events import Enter, Event
 from tplearn.ranks.ledger import Row
 from tplearn.ranks.recorder import Recorder
@@ -44,11 +44,7 @@ def observe_all(answers: Sequence[Answer], observer: Observer, cases: list[Case]
 
 def observe_under_jax(packed: bytes, observer: Observer, cases: list[Case]) -> list[list[Observation]]:
     """As `observe_all`, in a process that has not used JAX. The answers are packed: what unpacks them may use it."""
-    warnings.simplefilter("ignore")  # as in `_settle`
-    cpu_devices()
-    config = require_jax().config
-    config.update("jax_enable_x64", True)
-    config.update("jax_disable_most_optimizations", True)  # programs run once: to make them fast takes longer
+    prepare()
     return observe_all(cloudpickle.loads(packed), observer, cases)
 
 
@@ -160,8 +156,3 @@ def _where(error: BaseException, answer: Answer) -> str:
     frame, line = own[-1]
     text = traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name).line
     return f"line {line}: {text}" if text else f"line {line}"
-
-
-def first_line(text: str) -> str:
-    """Of an error's message, where it has one."""
-    return text.strip().splitlines()[0] if text.strip() else ""

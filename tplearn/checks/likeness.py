@@ -60,16 +60,20 @@ def shares_an_entry(got: object, seen: object, want: object) -> bool:
 
 
 def failure_pattern(failure: Failure | None) -> tuple:
-    """What each rank does in a report, without counts and shapes; of another error its type and its words."""
+    """What each rank does in a report, without counts, and without shapes where they are not what differs.
+
+    Of another error its type and its words.
+    """
     if failure is None:
         return ()
     doing = re.findall(r"rank (\d+)  (waits in \w+|returned|raised \w+|is running|[a-z_]+ \()", failure.text)
     if failure.kind == CollectiveMismatch.__name__:  # told at once: some ranks may not have come yet
         reason = failure.text.splitlines()[0].rpartition(":")[2]
-        return (failure.kind, reason, *sorted({op for _, op in doing}))
+        shapes = re.findall(r"\(((?:[\d×]+|scalar) \w+)", failure.text) if reason.endswith("shape.") else []
+        return (failure.kind, reason, *sorted({op for _, op in doing}), *sorted(shapes))
     return (failure.kind, *doing) if doing else (failure.kind, _plain(failure.text))
 
 
 def _plain(text: str) -> str:
-    """Without addresses, large numbers and the names of autograd's nodes."""
-    return re.sub(r"\b\w+Backward\b", "Backward", re.sub(r"0x[0-9a-f]+|\d{4,}", "…", text))
+    """Without objects, large numbers and the names of autograd's nodes."""
+    return re.sub(r"\b\w+Backward\b", "Backward", re.sub(r"<\S+ object at \w+>|0x[0-9a-f]+|\d{4,}", "…", text))

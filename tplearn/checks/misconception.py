@@ -1,17 +1,15 @@
 """Which known wrong answer an answer behaves like: first in everything, then in values, then in what it runs."""
 
-from dataclasses import replace
-
 from tplearn.checks.aspects import wrong_aspects
 from tplearn.checks.comparisons import REPORTED, Seen, comparisons
 from tplearn.checks.exercise import Case, Exercise, Mutant
 from tplearn.checks.likeness import error_kind
-from tplearn.checks.mutants import mutants_alone, mutants_together
+from tplearn.checks.mutants import Lineup
 
 PLANNED = ("placement", "bytes on a device", "error")  # aspects that are seen before a program is compiled
 
 
-def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Mutant | None:
+def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: Seen, lineup: Lineup) -> Mutant | None:
     """The mutant that the answer behaves like, from the strictest comparison to the loosest; None where none does.
 
     1. the same in everything, on every case;
@@ -31,15 +29,15 @@ def find_misconception(exercise: Exercise, cases: list[Case], got: Seen, want: S
     Where the exercise has a `plan`, all this is asked of the plans alone.
     """
     if exercise.plan is not None:
-        exercise = replace(exercise, observe=exercise.plan, unjudged=())
+        exercise = lineup.exercise
         got, want = ([{a: one[a] for a in PLANNED if a in one} for one in seen] for seen in (got, want))
     wrong = [wrong_aspects(exercise, g, w) for g, w in zip(got, want, strict=True)]
     kept = [k for k in range(len(cases)) if wrong[k] or cases[k].tp > 1 or not exercise.ranks]
     cases, got, want, wrong = ([of[k] for k in kept] for of in (cases, got, want, wrong))
     failing = [k for k in range(len(cases)) if "error" in got[k] and "error" not in want[k]]
-    tried = mutants_alone(exercise, cases, got, failing) if failing else []
+    tried = lineup.alone(cases, got, failing) if failing else []
     if not tried or any(error_kind(got[k]) not in REPORTED for k in failing):  # no other mutant hangs
-        tried = [*mutants_together(exercise, cases, got, want), *tried]
+        tried = [*lineup.together(cases, got, want), *tried]
 
     if _sends_nothing(got, want):
         tried = [(mutant, seen) for mutant, seen in tried if _sends_nothing(seen, want)]

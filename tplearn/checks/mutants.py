@@ -1,6 +1,7 @@
 """Runs mutants on the cases of an answer: a hang on two sizes, all others on few ranks, and those near it on more."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tplearn.checks.aspects import values_wrong, wrong_aspects
 from tplearn.checks.exercise import Case, Exercise, Mutant
@@ -11,44 +12,65 @@ from tplearn.checks.run import observe_each, observe_trusted
 Seen = list[Observation]
 
 
-def mutants_alone(exercise: Exercise, cases: list[Case], got: Seen, failing: list[int]) -> list[tuple[Mutant, Seen]]:
-    """The mutants that end a run, and end it as the answer does.
+class Lineup:
+    """An exercise's mutants. Each is seen at most once on a case, however many answers are compared with it.
 
-    A hang takes its time: of the failing cases one of the smallest tp and one of the largest stand for all.
+    The cases must be the same objects each time. Where the exercise has a `plan`, mutants are seen by it alone.
     """
-    by_tp = sorted(failing, key=lambda k: cases[k].tp)
-    numbers = list(dict.fromkeys(by_tp[:1] + by_tp[-1:]))
-    alone = [mutant for mutant in exercise.mutants if mutant.alone]
-    observed = iter(observe_each(exercise, [(mutant.answer, cases[k]) for mutant in alone for k in numbers]))
-    near = []
-    for mutant in alone:
-        on_case = {k: next(observed) for k in numbers}
-        if all(failure_pattern(seen.get("error")) == failure_pattern(got[k]["error"]) for k, seen in on_case.items()):
-            near.append((mutant, [on_case.get(k, got[k] if k in failing else {}) for k in range(len(cases))]))
-    return near
 
+    def __init__(self, exercise: Exercise) -> None:
+        planned = exercise.plan is not None
+        self.exercise = replace(exercise, observe=exercise.plan, unjudged=()) if planned else exercise
+        self._seen: dict[tuple[str, int], Observation] = {}  # by the mutant's name and the case's id
 
-def mutants_together(exercise: Exercise, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
-    """The mutants that share a run and may behave as the answer does, with their observations on all cases."""
-    mutants = [mutant for mutant in exercise.mutants if not mutant.alone]
-    few = min((case.tp for case in cases if case.tp > 1), default=1) if exercise.ranks else 0
-    first = [k for k, case in enumerate(cases) if few in (0, case.tp)]
-    if exercise.jax and exercise.observe is not exercise.plan:
-        first = first[:1]  # each case is a program to compile
-    rest = [k for k in range(len(cases)) if k not in first]
-    tried = observe_trusted(exercise, [mutant.answer for mutant in mutants], [cases[k] for k in first])
-    if not rest:
-        yield from zip(mutants, tried, strict=True)
-        return
-    near = [
-        (mutant, seen)
-        for mutant, seen in zip(mutants, tried, strict=True)
-        if _near(exercise, [(cases[k].label, got[k], mine, want[k]) for k, mine in zip(first, seen, strict=True)])
-    ]
-    more = observe_trusted(exercise, [mutant.answer for mutant, _ in near], [cases[k] for k in rest]) if near else []
-    for (mutant, seen), others in zip(near, more, strict=True):
-        on_case = dict(zip([*first, *rest], [*seen, *others], strict=True))
-        yield mutant, [on_case[k] for k in range(len(cases))]
+    def alone(self, cases: list[Case], got: Seen, failing: list[int]) -> list[tuple[Mutant, Seen]]:
+        """The mutants that end a run, and end it as the answer does.
+
+        A hang takes its time: of the failing cases one of the smallest tp and one of the largest stand for all.
+        """
+        by_tp = sorted(failing, key=lambda k: cases[k].tp)
+        numbers = list(dict.fromkeys(by_tp[:1] + by_tp[-1:]))
+        alone = [mutant for mutant in self.exercise.mutants if mutant.alone]
+        new = [(m, cases[k]) for m in alone for k in numbers if (m.name, id(cases[k])) not in self._seen]
+        observed = observe_each(self.exercise, [(mutant.answer, case) for mutant, case in new])
+        self._seen |= {(m.name, id(case)): seen for (m, case), seen in zip(new, observed, strict=True)}
+        near = []
+        for mutant in alone:
+            on_case = {k: self._seen[mutant.name, id(cases[k])] for k in numbers}
+            if all(failure_pattern(one.get("error")) == failure_pattern(got[k]["error"]) for k, one in on_case.items()):
+                near.append((mutant, [on_case.get(k, got[k] if k in failing else {}) for k in range(len(cases))]))
+        return near
+
+    def together(self, cases: list[Case], got: Seen, want: Seen) -> Iterator[tuple[Mutant, Seen]]:
+        """The mutants that share a run and may behave as the answer does, with their observations on all cases."""
+        mutants = [mutant for mutant in self.exercise.mutants if not mutant.alone]
+        few = min((case.tp for case in cases if case.tp > 1), default=1) if self.exercise.ranks else 0
+        first = [k for k, case in enumerate(cases) if few in (0, case.tp)]
+        if self.exercise.jax and self.exercise.observe is not self.exercise.plan:
+            first = first[:1]  # each case is a program to compile
+        rest = [k for k in range(len(cases)) if k not in first]
+        tried = self._observed(mutants, [cases[k] for k in first])
+        if not rest:
+            yield from zip(mutants, tried, strict=True)
+            return
+        near = [
+            (mutant, seen)
+            for mutant, seen in zip(mutants, tried, strict=True)
+            if _near(self.exercise, [(cases[k].label, got[k], m, want[k]) for k, m in zip(first, seen, strict=True)])
+        ]
+        more = self._observed([mutant for mutant, _ in near], [cases[k] for k in rest])
+        for (mutant, seen), others in zip(near, more, strict=True):
+            on_case = dict(zip([*first, *rest], [*seen, *others], strict=True))
+            yield mutant, [on_case[k] for k in range(len(cases))]
+
+    def _observed(self, mutants: list[Mutant], cases: list[Case]) -> list[Seen]:
+        """What each does on each case; those that are not yet known share a run."""
+        new = [m for m in mutants if any((m.name, id(case)) not in self._seen for case in cases)]
+        if new:
+            observed = observe_trusted(self.exercise, [mutant.answer for mutant in new], cases)
+            for mutant, seen in zip(new, observed, strict=True):
+                self._seen |= {(mutant.name, id(case)): one for case, one in zip(cases, seen, strict=True)}
+        return [[self._seen[mutant.name, id(case)] for case in cases] for mutant in mutants]
 
 
 def _near(exercise: Exercise, seen: list[tuple[str, Observation, Observation, Observation]]) -> bool:

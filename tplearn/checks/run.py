@@ -16,6 +16,7 @@ from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Case, Exercise
 from tplearn.checks.inside import Answer, ExitedEarly, OnRank, TrustedOnRank, observe_all, observe_under_jax
 from tplearn.checks.observe import Observation
+from tplearn.checks.parts import in_full
 from tplearn.ranks import RankError, RankFailed, RankTimeout, Run, per_rank, run_ranks
 from tplearn.ranks.job import PerRank
 from tplearn.ranks.launch import Call, run_side_by_side
@@ -38,7 +39,7 @@ def observe(exercise: Exercise, answer: Answer, cases: list[Case]) -> tuple[list
         run = _in_a_child(exercise, [answer], cases, exercise.timeout)
     except RankError as error:
         unshifted = [case for case in cases if not case.shift]
-        failed: list[Observation] = [{"error": _failure(error)}] * len(cases)
+        failed: list[Observation] = [{"error": failure_of(error)}] * len(cases)
         if len(unshifted) == len(cases):
             return failed, "".join(error.output)
         seen, output = observe(exercise, answer, unshifted)
@@ -64,7 +65,7 @@ def observe_trusted(exercise: Exercise, answers: Sequence[Answer], cases: list[C
     seen: list[list[Observation]] = [[{}] * len(cases) for _ in answers]
     for k, number in enumerate(falling):
         for a in range(len(answers)):
-            seen[a][number] = _joined([on_rank[k][a] for on_rank in run.values[: cases[number].tp]])
+            seen[a][number] = joined([on_rank[k][a] for on_rank in run.values[: cases[number].tp]])
     return seen
 
 
@@ -138,34 +139,34 @@ def _outcome(run: Run | RankError, cases: list[Case]) -> tuple[list[Observation]
     """By case, and all prints. Where the run failed, so did all its cases."""
     output = "".join(run.output)
     if isinstance(run, RankError):
-        return [{"error": _failure(run)}] * len(cases), output
-    return [_joined([on_rank[k] for on_rank in run.values if k < len(on_rank)]) for k in range(len(cases))], output
+        return [{"error": failure_of(run)}] * len(cases), output
+    return [joined([on_rank[k] for on_rank in run.values if k < len(on_rank)]) for k in range(len(cases))], output
 
 
 def _by_rank(cases: list[Case]) -> PerRank:
     """For each rank the cases that it takes part in; each gets its own arguments, and no other rank's."""
     ranks = range(max(case.tp for case in cases))
-    return per_rank([[_of_rank(case, rank) for case in cases if rank < case.tp] for rank in ranks])
+    return per_rank([[of_rank(case, rank) for case in cases if rank < case.tp] for rank in ranks])
 
 
-def _of_rank(case: Case, rank: int) -> Case:
+def of_rank(case: Case, rank: int) -> Case:
     def own(value: Any) -> Any:
         return value.of(rank) if isinstance(value, PerRank) else value
 
     return replace(case, args=tuple(map(own, case.args)), kwargs={k: own(v) for k, v in case.kwargs.items()})
 
 
-def _joined(by_rank: list[Observation]) -> Observation:
-    """Every aspect as a list by rank, but the ledger, which is one; an error where any rank has one."""
+def joined(by_rank: list[Observation]) -> Observation:
+    """Every aspect as a list by rank, parts in full, but the ledger, which is one; an error where any rank has one."""
     failed = next((seen for seen in by_rank if "error" in seen), None)
     if failed:
         return failed
     aspects = dict.fromkeys(aspect for seen in by_rank for aspect in seen if aspect != "ledger")
     rows: list[Row] = [row for seen in by_rank for row in seen["ledger"]]
-    return {aspect: [seen.get(aspect) for seen in by_rank] for aspect in aspects} | {"ledger": rows}
+    return {aspect: in_full([seen.get(aspect) for seen in by_rank]) for aspect in aspects} | {"ledger": rows}
 
 
-def _failure(error: RankError) -> Failure:
+def failure_of(error: RankError) -> Failure:
     """A failed run as an observation. The report's source lines differ between equal answers: they are only detail."""
     if isinstance(error, RankFailed) and error.tracebacks:
         last = next(iter(error.tracebacks.values())).strip().splitlines()

@@ -2,7 +2,7 @@
 
 from torch import Generator, Tensor
 
-from tplearn.checks.ch04_collectives.drive import OnARing
+from tplearn.checks.ch04_collectives.drive import OnARing, for_all_gather
 from tplearn.checks.ch04_collectives.loops import ON_A_RING, SIZES, all_gather
 from tplearn.checks.ch04_collectives.wrong import all_gather_cost
 from tplearn.checks.ch04_collectives.wrong.all_gather import MUTANTS
@@ -41,7 +41,7 @@ RING_ALL_GATHER = Exercise(
     minutes=12,
     reference=ring_all_gather,
     cases=_cases,
-    observe=OnARing(lambda chunks: (len(chunks) - 1) * sum(map(len, chunks))),
+    observe=OnARing(for_all_gather),
     sent=ON_A_RING,
     mutants=MUTANTS + all_gather_cost.MUTANTS,
 )

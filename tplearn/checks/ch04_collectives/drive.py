@@ -16,6 +16,21 @@ from tplearn.ranks.ledger import Ledger
 from tplearn.simulated import Partial, Ring
 
 
+def for_reduce_scatter(tensors: list[Tensor]) -> int:
+    """How many numbers must cross a wire, all wires together: tensors of one length, cut into p chunks."""
+    return (len(tensors) - 1) * len(tensors[0])
+
+
+def for_all_gather(chunks: list[Tensor]) -> int:
+    """The same for chunks of any length: each must reach all other ranks."""
+    return (len(chunks) - 1) * sum(map(len, chunks))
+
+
+def for_all_reduce(tensors: list[Tensor]) -> int:
+    """The same for tensors of one shape."""
+    return 2 * (len(tensors) - 1) * tensors[0].numel()
+
+
 @dataclass(frozen=True)
 class OnARing:
     """An observer that calls fn(tensors, ring) and adds the ring's rows as the aspect "ledger".

@@ -2,7 +2,7 @@
 
 from torch import Generator, Tensor
 
-from tplearn.checks.ch04_collectives.drive import OnARing
+from tplearn.checks.ch04_collectives.drive import OnARing, for_reduce_scatter
 from tplearn.checks.ch04_collectives.loops import (
     ON_A_RING,
     SIZES,
@@ -32,7 +32,7 @@ RING_REDUCE_SCATTER = Exercise(
     minutes=20,
     reference=ring_reduce_scatter,
     cases=_cases,
-    observe=OnARing(lambda tensors: (len(tensors) - 1) * len(tensors[0])),
+    observe=OnARing(for_reduce_scatter),
     sent=ON_A_RING,
     mutants=MUTANTS,
 )

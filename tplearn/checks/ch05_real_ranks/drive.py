@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import torch.distributed as dist
 from torch import Tensor
@@ -19,6 +20,8 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from tplearn.checks.groups import Groups, own_group
 from tplearn.checks.observe import forward
+from tplearn.jailed.group import BACKEND
+from tplearn.jailed.world import outside as judged_outside
 
 
 class SameRankTwice(ValueError):
@@ -45,8 +48,7 @@ def as_torchrun_does(fn: Callable[..., Any], *args: Any) -> dict[str, Any]:
 
     "still in the group": fn has returned and not left. LOCAL_RANK is that of two machines, so it is not RANK.
     """
-    with _outside() as variables:
-        os.environ.update(variables)
+    with _outside() as variables, patch.dict(os.environ, variables):
         with _numbered_by_the_world():
             seen = forward(fn, *args)
         if dist.is_initialized():
@@ -81,7 +83,24 @@ def _numbered_by_the_world() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _outside() -> Iterator[dict[str, str]]:
-    """Leaves the default group of the run, and is back in one like it at the end; gives torchrun's variables.
+    """Leaves the default group of the run, and is back in one like it at the end; gives torchrun's variables."""
+    rank, p = dist.get_rank(), dist.get_world_size()
+    on_a_machine = (p + 1) // 2
+    with judged_outside() if dist.get_backend() == BACKEND else _left() as more:
+        yield {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(p),
+            "LOCAL_RANK": str(rank % on_a_machine),
+            "LOCAL_WORLD_SIZE": str(on_a_machine),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": "29500",
+            **(more or {}),
+        }
+
+
+@contextlib.contextmanager
+def _left() -> Iterator[dict[str, str]]:
+    """Out of a group of gloo; gives what more ranks need to join again.
 
     As under torchrun the meeting point is there already, and the ranks come to it: no port is taken twice. Who leaves a
     group while others still join it breaks their connections. So all meet after each joining; for the answer, which may
@@ -93,17 +112,11 @@ def _outside() -> Iterator[dict[str, str]]:
         meeting = _open_store()
         store.set(f"port {turn}", str(meeting.port))
     port = store.get(f"port {turn}").decode()
-    environment = dict(os.environ)
     _meet(store, f"before turn {turn}", p)
     dist.destroy_process_group()
-    on_a_machine, gone = (p + 1) // 2, False
+    gone = False
     try:
         yield {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(p),
-            "LOCAL_RANK": str(rank % on_a_machine),
-            "LOCAL_WORLD_SIZE": str(on_a_machine),
-            "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
             "TORCHELASTIC_USE_AGENT_STORE": "True",
             "TORCHELASTIC_RESTART_COUNT": "0",
@@ -115,8 +128,6 @@ def _outside() -> Iterator[dict[str, str]]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(environment)
         if not gone:
             dist.init_process_group("gloo", store=dist.PrefixStore(f"turn {turn}", store), rank=rank, world_size=p)
             _meet(store, f"after turn {turn}", p)

@@ -37,4 +37,5 @@ LLAMA3_FREQUENCIES = Exercise(
     observe=forward,
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.llama",),
 )

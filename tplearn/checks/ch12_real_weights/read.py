@@ -46,6 +46,8 @@ READ_SHARD = Exercise(
     reference=read_shard,
     cases=_cases,
     observe=read_and_count,
+    held=0,
     ranks=True,
     mutants=MUTANTS,
+    ready=("tplearn.llama", "tplearn.parallel.partition"),
 )

@@ -76,4 +76,5 @@ RESHARD = Exercise(
     cases=_cases,
     observe=both_lists,
     mutants=MUTANTS,
+    ready=("tplearn.llama", "tplearn.parallel.partition"),
 )

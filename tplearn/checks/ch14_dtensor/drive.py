@@ -14,11 +14,11 @@ from tplearn.checks.ch14_dtensor.twin import HIDDEN, Model, ParallelStack, drawn
 from tplearn.checks.ch14_dtensor.watch import (
     Stopped,
     gradients,
-    in_full,
     local,
     matches,
     may_stop,
     mesh_of,
+    part_of,
     weights,
     written,
 )
@@ -124,7 +124,5 @@ def of_step(fn: Callable[..., Any], seed: int, inputs: tuple[int, int]) -> dict[
     except Stopped as stop:
         seen = dict.fromkeys(("runs", "forward", "gradient", "tokens in a norm"), stop.says)
         return seen | {"weights": weights(model)}
-    if isinstance(loss, DTensor):
-        loss = in_full({"loss": loss})["loss"]
-    seen = {"forward": plain(loss), "gradient": gradients(model)}
+    seen = {"forward": part_of(loss) if isinstance(loss, Tensor) else plain(loss), "gradient": gradients(model)}
     return seen | {"tokens in a norm": norms.tokens, "weights": weights(model)}

@@ -20,8 +20,8 @@ from tplearn.checks.ch14_dtensor.watch import (
     weights,
     written,
 )
+from tplearn.checks.compare import first_line
 from tplearn.checks.inputs import randn
-from tplearn.checks.inside import first_line
 from tplearn.checks.observe import changed_inputs, plain
 
 Plan = dict[str, ParallelStyle]

@@ -1,4 +1,4 @@
-"""What chapter 14's observers share: a mesh, numbers in full and off the ledger, and where a model stops."""
+"""What chapter 14's observers share: a mesh, gradients, what is cut, and where a model stops."""
 
 import contextlib
 import functools
@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
-from torch.utils._python_dispatch import _disable_current_modes
 
-from tplearn.checks.inside import first_line
+from tplearn.checks.compare import first_line
 from tplearn.checks.observe import plain
+from tplearn.checks.parts import cut, summand
 
 NOTES = ("torch.distributed.tensor", "torch._subclasses.fake_tensor")  # logs of what DTensor tries, for its authors
 
@@ -43,22 +42,15 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def in_full(tensors: dict[str, Tensor | None]) -> dict[str, Any]:
-    """The numbers as one process would have them, all in one exchange that is in no ledger. Every rank must call it."""
-    own = {name: None if tensor is None else plain(local(tensor)) for name, tensor in tensors.items()}
-    parts: list[dict[str, Any]] = [own] * dist.get_world_size()
-    with _disable_current_modes():
-        dist.all_gather_object(parts, own)
-    return {name: _joined(tensor, own[name], [part[name] for part in parts]) for name, tensor in tensors.items()}
-
-
-def _joined(tensor: Tensor | None, own: Any, parts: list[Any]) -> Any:
+def part_of(tensor: Tensor | None) -> Any:
+    """A tensor's numbers, or this rank's part of them."""
     if not isinstance(tensor, DTensor):
-        return own
+        return None if tensor is None else plain(tensor)
     (placement,) = tensor.placements
+    own = plain(tensor.to_local())
     if placement.is_partial():
-        return sum(parts)
-    return torch.cat(parts, placement.dim) if placement.is_shard() else own
+        return summand(own)
+    return cut(own, placement.dim) if placement.is_shard() else own
 
 
 def written(tensor: Tensor) -> str:
@@ -87,8 +79,8 @@ def weights(model: nn.Module) -> dict[str, str]:
 
 
 def gradients(model: nn.Module) -> dict[str, Any]:
-    """Each parameter's gradient in full."""
-    return in_full({name: p.grad for name, p in model.named_parameters(remove_duplicate=False)})
+    """Each parameter's gradient, of which this rank may hold a part."""
+    return {name: part_of(p.grad) for name, p in model.named_parameters(remove_duplicate=False)}
 
 
 class Stopped(Exception):

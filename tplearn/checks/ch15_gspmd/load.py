@@ -96,6 +96,7 @@ LOAD_SHARDED = Exercise(
     reference=load_sharded,
     cases=_cases,
     observe=of_loader,
+    held=0,
     timeout=20.0,
     jax=True,
     mutants=MUTANTS,

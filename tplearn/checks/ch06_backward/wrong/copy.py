@@ -34,7 +34,7 @@ def _from_first(x: Tensor, group: Group) -> Tensor:
     return received
 
 
-def _only_at_the_first(x: Tensor, group: Group) -> Tensor:
+def only_at_the_first(x: Tensor, group: Group) -> Tensor:
     total = x.clone()
     dist.reduce(total, group=group, group_dst=0)
     return total if dist.get_rank(group) == 0 else x
@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "summed on one rank only",
-        of(nothing, _only_at_the_first),
+        of(nothing, only_at_the_first),
         "Only the first rank of the group gets the sum; the others keep their own gradient. Every rank goes on with "
         "x's gradient, so every rank needs the whole of it.",
         "dist.all_reduce in place of dist.reduce.",

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from tplearn.checks.ch06_backward.wires import Group, averaged, pair, same, summed, summed_in_place
-from tplearn.checks.ch06_backward.wrong.copy import nothing, of, on_the_first, over_the_world
+from tplearn.checks.ch06_backward.wrong.copy import nothing, of, on_the_first, only_at_the_first, over_the_world
 from tplearn.checks.exercise import Mutant
 
 
@@ -46,7 +46,13 @@ MUTANTS = (
         "the division in backward.",
     ),
     Mutant(
-        "summed on one rank",
+        "summed on one rank only",
+        of(only_at_the_first, nothing),
+        "Only the first rank of the group gets the sum; the others go on with their own partial. Every rank needs y.",
+        "dist.all_reduce in place of dist.reduce.",
+    ),
+    Mutant(
+        "summed on one rank, and what is left on the others",
         of(on_the_first, nothing),
         "Only the first rank of the group gets the sum: what dist.reduce leaves on the others means nothing. Every "
         "rank goes on with y.",
