@@ -5,8 +5,10 @@ corner stands one inch from the left and one inch from the bottom.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 Point = tuple[float, float]
+Arguments = ParamSpec("Arguments")
+Part = Callable[Concatenate[Axes, Arguments], None]  # of a drawing
 
 INK = "#1b1f24"  # text and outlines
 GREY = "#6b7280"  # secondary text, arrows
@@ -55,6 +59,20 @@ def canvas(width: float, height: float, figure: Figure | None = None) -> tuple[F
     return figure, ax
 
 
+def repeatable(draw: Part) -> Part:
+    """For a part that follows from its arguments alone: a Sheet keeps what it drew. On Axes nothing changes."""
+
+    @wraps(draw)
+    def drawn(ax: Axes, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        if (repeat := getattr(ax, "repeat", None)) is not None:
+            repeat(draw, *args, **kwargs)
+        else:
+            draw(ax, *args, **kwargs)
+
+    return drawn
+
+
+@repeatable
 def label(
     ax: Axes,
     x: float,
@@ -88,6 +106,7 @@ def label(
     )
 
 
+@repeatable
 def box(
     ax: Axes,
     x: float,
@@ -122,6 +141,7 @@ def box(
         label(ax, x + width / 2, y + height / 2, text, size=size, bold=bold, colour=colour, backed=bool(hatch))
 
 
+@repeatable
 def arrow(
     ax: Axes,
     start: Point,

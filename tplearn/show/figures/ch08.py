@@ -7,6 +7,7 @@ import textwrap
 from fractions import Fraction
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from tplearn.parallel.heads import HeadRange, head_range
@@ -44,7 +45,7 @@ def paint_head_map(figure: Figure, *, heads: int, kv_heads: int, tp: int) -> str
     unit = WIDTH / heads
     label(ax, 0.15, QUERY_ROW + 0.2, "query heads", ha="left", bold=True)
     box(ax, LEFT, QUERY_ROW, WIDTH, 0.4)
-    ax.add_artist(_lines(ax, [LEFT + n * unit for n in range(1, heads)], QUERY_ROW, QUERY_ROW + 0.4))
+    ax.add_artist(_lines([LEFT + n * unit for n in range(1, heads)], QUERY_ROW, QUERY_ROW + 0.4))
     for head in range(0, heads, 1 if heads <= 12 else 4):
         label(ax, LEFT + (head + 0.5) * unit, QUERY_ROW + 0.2, str(head), size=9)
     try:
@@ -87,20 +88,18 @@ def _refuse(ax: Axes, heads: int, kv_heads: int, tp: int, reason: str) -> str:
     if heads % kv_heads == 0:
         _kv_heads(ax, kv_heads)
     cuts = [LEFT + WIDTH * rank / tp for rank in range(1, tp)]
-    ax.add_artist(_lines(ax, cuts, QUERY_ROW - 0.3, KV_ROW + 0.7, RED))
+    ax.add_artist(_lines(cuts, QUERY_ROW - 0.3, KV_ROW + 0.7, RED))
     label(ax, 0.15, RANK_ROW + 0.45, "refused ✗", ha="left", bold=True, colour=RED)
     label(ax, LEFT, RANK_ROW + 0.45, "\n".join(textwrap.wrap(reason, 104)), ha="left", colour=RED)
     label(ax, LEFT, 0.36, "dashed: where the ranks would be cut", ha="left", colour=RED)
     return f"{heads} query heads, {kv_heads} KV heads, tp = {tp}: refused. {reason}."
 
 
-def _lines(ax: Axes, xs: list[float], low: float, high: float, colour: str = INK):  # noqa: ANN202 (matplotlib's own)
+def _lines(xs: list[float], low: float, high: float, colour: str = INK) -> LineCollection:
     """Vertical lines as one artist; dashed and thick where they are red."""
-    red = colour == RED
-    lines = ax.vlines(xs, low, high, colors=colour, linewidth=2.2 if red else 0.8, linestyles="--" if red else "-")
-    lines.remove()  # vlines adds to the axes itself; as an artist it is cleared with the others
-    lines.set_zorder(6 if red else 3)
-    return lines
+    width, style, z = (2.2, "--", 6) if colour == RED else (0.8, "-", 3)
+    lines = [((x, low), (x, high)) for x in xs]
+    return LineCollection(lines, colors=colour, linewidths=width, linestyles=style, zorder=z)
 
 
 def _span(heads: tuple[int, int]) -> str:

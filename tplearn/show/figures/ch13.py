@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tplearn.course.places import course_folder
 from tplearn.show.curves import training_curves
 from tplearn.show.figures.ch13_mesh import ORDERS, paint_mesh
 from tplearn.show.mesh import DP_COLOUR, TP_COLOUR
 from tplearn.show.style import GREY, INK, RED, arrow, box, canvas, label
 
-RECORDED = Path(__file__).parents[3] / "figures" / "recorded"
+RECORDED = course_folder() / "figures" / "recorded"
 DENSE, CUT_DATA = "1×1", "2×2, data cut over tp"
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tplearn.planning import ACCELERATORS, MODELS, Accelerator, ModelShape, compute_bound_tp, tp_sizes
 from tplearn.show.figures.ch16_parts import Cost, cost_of
-from tplearn.show.style import GREY, INK, RED, box, canvas, label
+from tplearn.show.style import GREY, INK, RED, Point, box, canvas, label, repeatable
 
 PARTS = {  # name: colour, hatch; light to dark also in greyscale
     "matmuls": ("#a9d3f0", ""),
@@ -60,7 +60,7 @@ def _bars(ax: Axes, costs: list[Cost], own: Cost, step: float) -> None:
         x, y, wide = LEFT + place * step + 0.1 * step, LOW, 0.8 * step
         for name in PARTS:
             if size := cost.parts.get(name, 0.0) / cost.total * (HIGH - LOW):
-                shapes[name].append([(x, y), (x + wide, y), (x + wide, y + size), (x, y + size)])
+                shapes[name].append(((x, y), (x + wide, y), (x + wide, y + size), (x, y + size)))
                 y += size
         middle, chosen = x + wide / 2, cost.tp == own.tp
         label(ax, middle, HIGH + 0.14, _time(cost.total), size=9, bold=chosen)
@@ -68,10 +68,14 @@ def _bars(ax: Axes, costs: list[Cost], own: Cost, step: float) -> None:
         label(ax, middle, LOW - 0.35, f"{costs[0].total / cost.total:.1f}×", size=9.5, colour=GREY)
     for name, corners in shapes.items():
         if corners:
-            face, hatch = PARTS[name]
-            ax.add_collection(
-                PolyCollection(corners, facecolor=face, edgecolor=INK, hatch=hatch, lw=0.7), autolim=False
-            )
+            _fill(ax, name, tuple(corners))
+
+
+@repeatable
+def _fill(ax: Axes, name: str, corners: tuple[tuple[Point, ...], ...]) -> None:
+    """Polygons in the look of a part: one artist, for one each would take longer than a redraw may."""
+    face, hatch = PARTS[name]
+    ax.add_collection(PolyCollection(corners, facecolor=face, edgecolor=INK, hatch=hatch, lw=0.7), autolim=False)
 
 
 def _limits(shape: ModelShape, card: Accelerator, costs: list[Cost]) -> Iterator[tuple[str, float]]:
@@ -89,8 +93,9 @@ def _limit(ax: Axes, y: float, text: str, reach: float, sizes: list[int], step: 
     box(ax, LEFT, y - 0.07, max(within * step, 0.02), 0.14, face="#5b6472")
 
 
-def _roofline(ax: Axes, card: Accelerator, own: Cost) -> None:
-    """The data sheet's roof, that of programs dashed under it, and the chosen tp as a point on the dashed one."""
+@repeatable
+def _roof(ax: Axes, card: Accelerator) -> None:
+    """The data sheet's roof, and that of programs dashed under it."""
     left, right, low, high = ROOF
     for fraction, memory, style in ((1.0, 1.0, "-"), (card.matmul_fraction, card.memory_fraction, "--")):
         peak, slope = card.peak_flops * fraction, card.memory_bandwidth * memory
@@ -98,6 +103,24 @@ def _roofline(ax: Axes, card: Accelerator, own: Cost) -> None:
         points = [_at(flops, min(peak, flops * slope) / 1e12) for flops in ends]
         ax.plot(*zip(*points, strict=True), style, color=INK, linewidth=1.2)
     ax.plot([left, left, right], [high, low, low], color=GREY, linewidth=1.0)
+
+
+@repeatable
+def _scales(ax: Axes) -> None:
+    """Numbers and names at both axes of the roofline."""
+    left, right, low, high = ROOF
+    for flops in (1, 100, 10_000):
+        label(ax, _at(flops, 1)[0], low - 0.17, f"{flops:,}", size=9, colour=GREY)
+    for rate in (1, 10, 100, 1000):
+        label(ax, left - 0.08, _at(1, rate)[1], f"{rate:,}", size=9, colour=GREY, ha="right")
+    label(ax, (left + right) / 2, low - 0.42, "FLOPs a byte", size=9.5, colour=GREY)
+    label(ax, left, high + 0.14, "TFLOP/s (dashed: what programs get)", size=9.5, colour=GREY, ha="left")
+
+
+def _roofline(ax: Axes, card: Accelerator, own: Cost) -> None:
+    """The roofs, and the chosen tp as a point on the dashed one."""
+    left, right, low, _ = ROOF
+    _roof(ax, card)
     reached = min(card.matmul_flops, own.intensity * card.read_bandwidth) / 1e12
     x, y = _at(min(max(own.intensity, FLOPS_A_BYTE[0]), FLOPS_A_BYTE[1]), max(reached, TFLOPS[0]))
     ax.plot([x], [y], "o", color=RED, markersize=9, zorder=6)
@@ -105,12 +128,7 @@ def _roofline(ax: Axes, card: Accelerator, own: Cost) -> None:
     label(
         ax, min(max(x, left + 0.6), right - 0.6), y + (-0.28 if under else 0.3), f"tp {own.tp}", colour=RED, bold=True
     )
-    for flops in (1, 100, 10_000):
-        label(ax, _at(flops, 1)[0], low - 0.17, f"{flops:,}", size=9, colour=GREY)
-    for rate in (1, 10, 100, 1000):
-        label(ax, left - 0.08, _at(1, rate)[1], f"{rate:,}", size=9, colour=GREY, ha="right")
-    label(ax, (left + right) / 2, low - 0.42, "FLOPs a byte", size=9.5, colour=GREY)
-    label(ax, left, high + 0.14, "TFLOP/s (dashed: what programs get)", size=9.5, colour=GREY, ha="left")
+    _scales(ax)
 
 
 def _at(flops_a_byte: float, tflops: float) -> tuple[float, float]:
@@ -124,9 +142,7 @@ def _at(flops_a_byte: float, tflops: float) -> tuple[float, float]:
 def _legend(ax: Axes, names: list[str]) -> None:
     x = LEFT - 1.1
     for name in names:
-        face, hatch = PARTS[name]
-        swatch = [[(x, 0.12), (x + 0.24, 0.12), (x + 0.24, 0.3), (x, 0.3)]]
-        ax.add_collection(PolyCollection(swatch, facecolor=face, edgecolor=INK, hatch=hatch, lw=0.7), autolim=False)
+        _fill(ax, name, (((x, 0.12), (x + 0.24, 0.12), (x + 0.24, 0.3), (x, 0.3)),))
         label(ax, x + 0.3, 0.21, name, ha="left", size=9)
         x += 0.5 + 0.082 * len(name)
 

@@ -1,6 +1,7 @@
 """Seconds of one rank by part, for a prompt, a token or a training step: the numbers behind the explorer's bars."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tplearn.planning import (
     Accelerator,
@@ -34,6 +35,7 @@ class Cost:
         return sum(self.parts.values())
 
 
+@lru_cache(maxsize=64)  # the explorer draws every tp, whichever is chosen
 def cost_of(shape: ModelShape, card: Accelerator, phase: str, batch: int, tokens: int, tp: int) -> Cost:
     """Seconds of a prompt, a token or a training step of `batch` sequences of `tokens` on tp ranks.
 

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from tplearn.show.mesh import DP_COLOUR, TP_COLOUR
-from tplearn.show.style import GREEN, GREY, INK, RED, box, canvas, label
+from tplearn.show.style import GREEN, GREY, INK, RED, box, canvas, label, repeatable
 from tplearn.sizes import require_rank, require_size
 
 NODE = 8  # ranks in one node
@@ -89,6 +89,7 @@ def _corner(rank: int, top: float) -> tuple[float, float]:
     return x, top - row * (2 * HIGH + 0.34) - 0.22 - (place // ACROSS + 1) * HIGH
 
 
+@repeatable
 def _nodes(ax: Axes, ranks: int, count: int, top: float) -> None:
     """A frame for each node, with its number and a line for each cell."""
     lines = []

@@ -1,25 +1,25 @@
 """Figures of chapter 18: two losses that fall, the questions in their order, all fingerprints side by side."""
 
 import json
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from tplearn.museum import Fingerprint
+from tplearn.show.figures.ch13 import RECORDED
 from tplearn.show.style import GREY, HIGHLIGHT, INK, arrow, box, canvas, label
 from tplearn.show.widgets.fingerprint_matrix import draw
 
-RECORDED = Path(__file__).parents[3] / "figures" / "recorded" / "museum.json"
+MUSEUM = RECORDED / "museum.json"
 
 
 def recorded_losses() -> dict[str, list[float]]:
     """The losses of 60 steps, {"right": [...], "copies not summed": [...]}."""
-    return json.loads(RECORDED.read_text(encoding="utf-8"))["losses"]
+    return json.loads(MUSEUM.read_text(encoding="utf-8"))["losses"]
 
 
 def recorded_fingerprints() -> dict[str, Fingerprint]:
     """Every exhibit's, on 1, 2 and 4 ranks."""
-    told = json.loads(RECORDED.read_text(encoding="utf-8"))["fingerprints"]
+    told = json.loads(MUSEUM.read_text(encoding="utf-8"))["fingerprints"]
     return {name: {int(tp): reading for tp, reading in of.items()} for name, of in told.items()}
 
 

@@ -22,7 +22,7 @@ class Picture(ipywidgets.VBox):
     """
 
     def __init__(self, draw: Draw, controls: dict[str, ipywidgets.Widget], dpi: int = 80) -> None:
-        self._draw, self._controls, self._dpi = draw, controls, dpi
+        self.draw, self.controls, self._dpi = draw, controls, dpi
         self._figure = Figure(facecolor="white")
         self._drawn: dict[str, tuple[str, bytes | None]] = {}  # going back to a setting costs nothing
         self.image = ipywidgets.Image(
@@ -32,19 +32,20 @@ class Picture(ipywidgets.VBox):
         bar = ipywidgets.HBox(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1em"))
         super().__init__([bar, self.image, self.words])
         for control in controls.values():
-            control.observe(self._redraw, names="value")
-        self._redraw()
+            control.observe(self.redraw, names="value")
+        self.redraw()
 
     def values(self) -> dict[str, Any]:
         """The controls' values, by name."""
-        return {name: control.value for name, control in self._controls.items()}
+        return {name: control.value for name, control in self.controls.items()}
 
-    def _redraw(self, change: object = None) -> None:
+    def redraw(self, change: object = None) -> None:
+        """Show the controls' values: in a picture, or in words where `draw` refuses them."""
         values = self.values()
         key = repr(values)
         if key not in self._drawn:
             try:
-                sentence = self._draw(self._figure, **values)
+                sentence = self.draw(self._figure, **values)
                 picture = png_bytes(self._figure, self._dpi)
             except ValueError as error:
                 sentence, picture = str(error), None

@@ -1,0 +1,1 @@
+"""The online book: chapters and exercises as pages of a site that needs no kernel (`make book`)."""
