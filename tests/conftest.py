@@ -19,12 +19,9 @@ def server_with_all_loaded() -> None:
     warm_up()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Skips the browser tests where Chromium is missing, and keeps them on one xdist worker: they share a server."""
-    for item in items:
-        if item.get_closest_marker("browser") is None:
-            continue
+    if item.get_closest_marker("browser") is not None:  # xdist reads the groups when all is collected
         item.add_marker(pytest.mark.xdist_group("browser"))
         if CHROMIUM is None:
             item.add_marker(pytest.mark.skip(reason=HOW_TO_GET_CHROMIUM))

@@ -1,21 +1,25 @@
 """The rules of the house: floors, sizes, imports, pins, and what a stored notebook may hold."""
 
 import ast
+import contextlib
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tplearn.course.places import HERE
 
 ROOT = Path(__file__).parent.parent
 # Lowest first.
-FLOORS = ("sizes", "tensors", "forkserver", "ranks", "simulated", "parallel", "planning", "llama", "gspmd", "pipeline")
-FLOORS += ("museum", "show", "course", "page", "checks", "grading", "commands")
+FLOORS = ("sizes", "tensors", "forkserver", "ranks", "testing", "running", "simulated", "parallel", "planning", "llama")
+FLOORS += ("gspmd", "pipeline", "museum", "jailed", "course", "show", "page", "checks", "grading", "commands")
 SOURCES = sorted((ROOT / "tplearn").rglob("*.py"))
 TEXT_ENDINGS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".ipynb", ".cfg", ".sh", ".svg", ".txt", ".html", ""}
 NOTEBOOKS = sorted(path for part in ("chapters", "solutions", "exercises") for path in (ROOT / part).glob("*.ipynb"))
@@ -96,29 +100,77 @@ def test_importing_stays_light(imports: str, heavy: tuple[str, ...]) -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_conda_and_pip_users_get_the_same_dependencies() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    environment = (ROOT / "environment.yml").read_text()
-    entries = re.findall(r"^ +- (.+?) *$", environment, flags=re.M)
-    due = [*project["dependencies"], *project["optional-dependencies"]["jax"]]
-    assert [entry for entry in entries if "==" in entry] == due
-    assert f"python{project['requires-python']}" in entries
-    assert entries[-1] == "-e ."
+LOCK = ROOT / "constraints.txt"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+DECLARED = [Requirement(text) for text in PROJECT["dependencies"]]
+DECLARED += [Requirement(text) for extra in PROJECT["optional-dependencies"].values() for text in extra]
+CUDA = re.compile("nvidia|cuda|triton")  # what torch brings along in a build for GPUs
 
 
-def test_every_dependency_is_pinned_exactly_and_in_one_place() -> None:
-    read = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    project, groups = read["project"], read["dependency-groups"]
-    pins = [*project["dependencies"], *(pin for extra in project["optional-dependencies"].values() for pin in extra)]
-    apart = {pin for group in groups.values() for pin in group} - set(pins)
-    assert {pin.split("==")[0] for pin in apart} == {"torch", "torch_xla"}, "the rest is as in the course"
-    pins += apart
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-    names = "|".join(re.escape(pin.split("==")[0]) for pin in pins)
+def locked() -> dict[str, list[Requirement]]:
+    """The pins of constraints.txt, by name; a name may have one for each of several Pythons."""
+    pins: dict[str, list[Requirement]] = {}
+    for line in LOCK.read_text().splitlines():
+        if not line.startswith("#"):
+            pins.setdefault(canonicalize_name(Requirement(line).name), []).append(Requirement(line))
+    return pins
+
+
+def test_every_pin_is_one_exact_version_in_its_range() -> None:
+    pins = locked()
+    for pin in (pin for of_one in pins.values() for pin in of_one):
+        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)) and not pin.extras, f"{pin} pins nothing"
+        assert not CUDA.match(pin.name), f"{pin}: a build for the CPU has none"
+    for due in DECLARED:
+        assert due.specifier, f"{due.name} has no lower end"
+        for pin in pins.get(canonicalize_name(due.name), ()):
+            (version,) = pin.specifier
+            assert due.specifier.contains(version.version), f"{pin} is not in {due}: run make lock"
+
+
+def test_the_lock_holds_all_that_an_installation_brings() -> None:
+    """From the declared packages along what each one says that it requires, where the locked version is installed."""
+    pins, seen, open_ = locked(), set(), [(due.name, due.extras) for due in DECLARED]
+    while open_:
+        name, extras = open_.pop()
+        if (canonicalize_name(name), *extras) in seen or CUDA.match(name):
+            continue
+        seen.add((canonicalize_name(name), *extras))
+        assert canonicalize_name(name) in pins, f"{name} has no version in constraints.txt: run make lock"
+        with contextlib.suppress(metadata.PackageNotFoundError):  # an extra that is not installed here
+            if not any(pin.specifier.contains(metadata.version(name)) for pin in pins[canonicalize_name(name)]):
+                continue
+            for due in map(Requirement, metadata.requires(name) or ()):
+                if due.marker is None or any(due.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                    open_.append((due.name, due.extras))
+
+
+def test_versions_are_pinned_in_one_place() -> None:
+    groups = [Requirement(text) for group in PYPROJECT["dependency-groups"].values() for text in group]
+    apart = {pin.name for pin in groups if pin.specifier}
+    assert apart == {"torch", "torch_xla"}, "the rest is as in the course"
+    names = "|".join(re.escape(due.name) for due in DECLARED)
     pin_elsewhere = re.compile(rf"\b({names})(\[[\w,]*\])? *[=~]= *[0-9]")
-    others = [path for path in project_files() if path.name not in ("pyproject.toml", "environment.yml")]
+    others = [path for path in project_files() if path.name not in ("pyproject.toml", LOCK.name)]
     found = [str(path.relative_to(ROOT)) for path in others if pin_elsewhere.search(path.read_text())]
-    assert not found, f"versions are pinned in pyproject.toml and environment.yml only, not in {found}"
+    assert not found, f"versions are pinned in {LOCK.name} only, not in {found}"
+    assert len(pin_elsewhere.findall((ROOT / "pyproject.toml").read_text())) == 1, "torch, in the group xla"
+
+
+def test_conda_and_pip_users_get_the_same_versions() -> None:
+    entries = re.findall(r"^ +- (.+?) *$", (ROOT / "environment.yml").read_text(), flags=re.M)
+    assert f"python{PROJECT['requires-python']}" in entries
+    assert entries[-2:] == [f"--constraint {LOCK.name}", "-e .[course,jax]"]
+
+
+def test_nobody_is_told_to_install_a_stranger() -> None:
+    """On PyPI `tplearn` is somebody else's: what is installed by name is called tplearn-course."""
+    stranger = re.compile(r"\b(pip|uv|conda)\b[^\n`]* install\b[^\n`]*[\s\"']tplearn(?![-\w/.])")
+    assert stranger.search("pip install -q 'tplearn[course]'") and stranger.search("uv pip install tplearn")
+    assert not stranger.search("pip install 'tplearn-course[course]'")
+    told = [path for path in project_files() if path != Path(__file__) and stranger.search(path.read_text())]
+    assert not told and PROJECT["name"] == "tplearn-course"
 
 
 HOMES = "home|root|Users|work|opt|mnt|srv|private|var/folders"

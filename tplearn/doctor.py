@@ -3,27 +3,18 @@
 import multiprocessing
 import os
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
-State = Literal["ok", "warning", "problem"]
-REINSTALL = "run `make lab` again, or `pip install -e .` in the course's folder"
+from packaging.requirements import Requirement
 
+from tplearn.finding import Finding
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, how it is, what was found, and what to do about it."""
-
-    subject: str
-    state: State
-    found: str
-    advice: str = ""
+DISTRIBUTION = "tplearn-course"
+REINSTALL = f"run `make lab` again; without a clone of the course: pip install '{DISTRIBUTION}[course]'"
 
 
 def examine() -> list[Finding]:
@@ -49,7 +40,7 @@ def report(findings: list[Finding]) -> None:
         table.add_column(name, ratio=ratio, no_wrap=ratio is None)
     for finding in findings:
         text = finding.found + (f"\n-> {finding.advice}" if finding.advice else "")
-        table.add_row(f"[{colour[finding.state]}]{finding.state}[/]", finding.subject, text)
+        table.add_row(f"[{colour[finding.state]}]{finding.state}[/]", finding.subject, text.replace("[", r"\["))
     # A pipe or a log file has no width of its own: give it enough that no line is folded.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
@@ -72,24 +63,23 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    pins = pinned_versions()
-    for name, wanted in pins.items():
+    needed = requirements()
+    for requirement in needed:
+        name, wanted = requirement.name, requirement.specifier
         try:
-            # "2.13.0+cpu" is the same release as "2.13.0": the part after + says how it was built.
-            installed = metadata.version(name).split("+")[0]
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Finding(name, "problem", f"missing; the course uses {wanted}", REINSTALL)
+            yield Finding(name, "problem", f"missing; the course needs {wanted}", REINSTALL)
             continue
-        if installed != wanted:
+        if not wanted.contains(installed, prereleases=True):
             yield Finding(name, "warning", f"{installed}; the course is tested with {wanted}", REINSTALL)
-    yield Finding("packages", "ok", f"looked at {len(pins)}: any that differ stand above")
+    yield Finding("packages", "ok", f"looked at {len(needed)}: any that differ stand above")
 
 
-def pinned_versions() -> dict[str, str]:
-    """Package name -> the version that the course is tested with, for what readers need (not the extras)."""
-    requirements = [text for text in metadata.requires("tplearn") or [] if "extra ==" not in text]
-    pairs = [re.fullmatch(r"([\w.-]+)==([\w.]+)", text.strip()) for text in requirements]
-    return {pair[1]: pair[2] for pair in pairs if pair}
+def requirements() -> list[Requirement]:
+    """What a reader of the course needs on this machine: the package's own, and those of the extra `course`."""
+    declared = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    return [each for each in declared if each.marker is None or each.marker.evaluate({"extra": "course"})]
 
 
 def _cores() -> Iterator[Finding]:
@@ -181,9 +171,18 @@ def _compilers() -> Iterator[Finding]:
     try:
         yield Finding("JAX", "ok", metadata.version("jax"))
     except metadata.PackageNotFoundError:
-        yield Finding("JAX", "ok", "not installed; only chapter 15 would use it", "`make lab` installs it")
+        yield Finding("JAX", "ok", "missing; only for chapter 15", f"`make lab`, or pip install '{DISTRIBUTION}[jax]'")
     found = "found" if (ENVIRONMENT / ".done").exists() else "not found; chapter 15 shows a recorded run instead"
     yield Finding("Torch-XLA", "ok", found)
+
+
+def _jail() -> Iterator[Finding]:
+    from tplearn.grading.can_jail import can_jail
+
+    if reason := can_jail():
+        yield Finding("jail", "warning", "none; only teachers need it, for `tplearn grade`", reason)
+    else:
+        yield Finding("jail", "ok", "one was tried: `tplearn grade` can keep students' code in it")
 
 
 LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -196,4 +195,5 @@ LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _jupyter_kernel,
     _chromium,
     _compilers,
+    _jail,
 )

@@ -8,6 +8,7 @@ Only the standard library is imported: `make lab` runs this file by itself, and 
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from tplearn.course.copy import update
@@ -49,12 +50,15 @@ def open_lab(page: str = FIRST_PAGE, port: int | None = None, browser: bool | No
     The process becomes JupyterLab, so that Ctrl-C and signals reach it and nothing is left behind.
 
     Raises:
+        ModuleNotFoundError: JupyterLab is not installed.
         ValueError: the copy has no such page.
         OSError: the course's folder is not found, or the copy cannot be written.
     """
+    if find_spec("jupyterlab") is None:
+        raise ModuleNotFoundError("No module named 'jupyterlab'", name="jupyterlab")
     browser = can_show_browser() if browser is None else browser
     root = copy_folder()
-    for line in (f"Your copy of the course: {root}", *update(root, course_folder())):
+    for line in (f"Your copy of the course: {root}", *update(root, course_folder()).lines()):
         print(line)
     if not (root / page).exists():
         raise ValueError(f"there is no {page} in {root}; pages: chapters/NN_name.ipynb, exercises/NN_name.ipynb")

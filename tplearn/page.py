@@ -27,8 +27,12 @@ def is_folded(output: Mapping[str, Any]) -> bool:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext tplearn.page` calls; a second call changes nothing. Outside a kernel no page is stored."""
-    if hasattr(shell, "kernel") and not hasattr(shell, "tplearn_page"):
+    """What `%load_ext tplearn.page` calls; a second call changes nothing. Outside a kernel no page is stored.
+
+    Before ipykernel 7.3 (Colab has 6.17) nothing can hold back what a cell returns: there every output stays open.
+    """
+    can_hold = hasattr(shell, "kernel") and hasattr(shell.displayhook, "register_hook")
+    if can_hold and not hasattr(shell, "tplearn_page"):
         shell.tplearn_page = Page(shell)
 
 

@@ -1,9 +1,7 @@
-"""Exercises: what each must have, and on some the whole way to a verdict: right, a mutant, a new mistake."""
+"""Exercises: what each must have, and on some the whole way to a verdict: a mutant, a new mistake."""
 
 import dataclasses
-from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 
@@ -13,38 +11,21 @@ from tplearn.checks.compare import first_difference
 from tplearn.checks.observe import plain
 
 ALL = exercises()
-NOTEBOOKS = Path(__file__).parents[2] / "exercises"
-# Each exercise of one process, and on ranks or under JAX one a chapter; the notebooks judge all.
-SOME = list({e.number[:2] if e.ranks or e.jax else e.number: e for e in reversed(ALL)}.values())[::-1]
-some_exercises = each(SOME)
+# Each exercise of one process, and one a chapter where all are judged in the same way and that takes long: on ranks,
+# under JAX, and on the museum's fingerprints. The notebooks judge all solutions.
+SOME = list({e.number[:2] if e.ranks or e.jax or e.number >= "18.3" else e.number: e for e in reversed(ALL)}.values())
+some_exercises = each(SOME[::-1])
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
-
-
-def stored_verdict(exercise: Exercise) -> str:
-    """What the notebook shows under the check cell."""
-    (path,) = NOTEBOOKS.glob(f"{exercise.number[:2]}_*.ipynb")
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    (cell,) = [cell for cell in cells if f"check({exercise.name})" in cell.source.splitlines()]
-    return cell.outputs[0].text.rstrip("\n")
-
-
-@some_exercises
-def test_the_reference_passes_with_the_stored_verdict(exercise: Exercise) -> None:
-    """On other inputs than those of the notebook's run: the verdict does not depend on them."""
-    verdict = judge(exercise, exercise.reference)
-    assert verdict.passed and verdict.earned == exercise.points, str(verdict)
-    assert str(verdict) == stored_verdict(exercise)
-    assert "\n" not in str(verdict) and str(verdict).endswith(f" {exercise.points}/{exercise.points}")
 
 
 @some_exercises
 def test_a_mutant_is_named_by_its_own_sentence(exercise: Exercise) -> None:
     """That no two look alike is proved for all of them in test_answers; this walks the way to the sentence."""
-    for mutant in (exercise.mutants[0], exercise.mutants[-1]):
-        verdict = judge(exercise, mutant.answer)
-        assert not verdict.passed and verdict.earned == 0
-        assert verdict.misconception == mutant.name, str(verdict)
-        assert verdict.explanation == " ".join(mutant.says.split())
+    mutant = exercise.mutants[-1]
+    verdict = judge(exercise, mutant.answer)
+    assert not verdict.passed and verdict.earned == 0
+    assert verdict.misconception == mutant.name, str(verdict)
+    assert verdict.explanation == " ".join(mutant.says.split())
 
 
 @each_exercise
@@ -67,7 +48,7 @@ def test_an_answer_that_is_wrong_in_a_new_way_gets_the_generic_explanation(exerc
     assert all(len(line) <= 100 for line in str(verdict).splitlines()[1:]), str(verdict)
 
 
-@each_exercise
+@each([exercise for exercise in ALL if exercise in SOME or exercise.number < "18"])
 def test_the_cases_come_from_the_seed_alone(exercise: Exercise) -> None:
     first, again, other = (exercise.cases(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert exercise.number < "02" or {case.tp for case in first} - {1}, "at tp = 1 most bugs cannot be seen"

@@ -21,6 +21,7 @@ from tplearn.commands.train_log import read_log
 from tplearn.llama import LlamaConfig
 from tplearn.show.curves import training_curves
 
+pytestmark = pytest.mark.xdist_group("train")  # the run that others are compared with is made once
 SMALL = LlamaConfig(16, 24, 1, 4, 2, 300, max_position_embeddings=64, tie_word_embeddings=True)
 SIZES = ("--steps", "20", "--batch", "8", "--length", "16", "--dropout", "0.1", "--seed", "3")
 NAMES = ("step", "loss", "norm", "rate", "tokens", "seconds", "tokens_per_second", "held_out_bits")

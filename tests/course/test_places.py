@@ -15,7 +15,7 @@ from tests.course.small import ANSWERED, CHAPTER, EXERCISE, answer, make_course,
 from tplearn.cli import app
 from tplearn.course import places
 from tplearn.course.copy import update
-from tplearn.course.places import ELSEWHERE, HERE, copy_folder, course_folder, exercises_folder
+from tplearn.course.places import ELSEWHERE, HERE, clone_folder, copy_folder, course_folder, exercises_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The course that the package is said to come from, and a home folder of the test's own."""
     made = make_course(tmp_path / "the course")
-    monkeypatch.setattr(places, "course_folder", lambda: made)
+    monkeypatch.setattr(places, "CLONE", made)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return made
@@ -72,12 +72,37 @@ def test_exercises_are_found_in_the_copy_first_wherever_one_stands(
         assert exercises_folder() == course / HERE / "exercises"
 
 
-def test_the_package_alone_finds_exercises_nearby_or_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> Path:
-        raise FileNotFoundError("no chapters/ folder")
-
-    monkeypatch.setattr(places, "course_folder", missing)
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of an installed package: the course is packed in it, and no clone is near."""
+    monkeypatch.setattr(places, "CLONE", tmp_path / "site-packages")
+    monkeypatch.setattr(places, "PACKED", make_course(tmp_path / "site-packages/files"))
+    (places.PACKED / "tplearn").rmdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+    return places.PACKED
+
+
+def test_what_came_in_a_wheel_is_copied_and_left_alone(wheel: Path, tmp_path: Path) -> None:
+    assert course_folder() == wheel and copy_folder() == tmp_path / "home" / ELSEWHERE
+    with pytest.raises(FileNotFoundError, match="needs a clone"):
+        clone_folder()
+    for inside in (wheel, wheel / "chapters", wheel / "mine"):
+        with pytest.raises(ValueError, match="lies in the installed package; choose a folder outside"):
+            update(inside, wheel)
+    assert update(copy_folder(), course_folder()).lines() == ["5 files new"]
+    assert exercises_folder() == copy_folder() / "exercises"
+
+
+def test_a_package_without_its_course_says_where_it_looked(wheel: Path, tmp_path: Path) -> None:
+    shutil.rmtree(wheel)
+    with pytest.raises(FileNotFoundError, match=f"the course is missing: .*{re.escape(str(wheel))}"):
+        course_folder()
+
+
+def test_the_package_alone_finds_exercises_nearby_or_says_so(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(FileNotFoundError, match="no exercises/ folder in .*tplearn start DIR"):
         exercises_folder()
     (tmp_path / "exercises").mkdir()
@@ -110,7 +135,7 @@ def test_git_sees_nothing_of_what_a_reader_does_and_pulls_without_a_conflict(tmp
     git(upstream, "commit", "-qam", "two")
     git(clone, "pull", "-q")
     assert git(clone, "status", "--porcelain") == ""
-    assert len(update(copy, clone)) == 1
+    assert len(update(copy, clone).kept) == 1
     assert shown(copy / CHAPTER) == "newer\n" and sources(copy / EXERCISE)[0] == ANSWERED
     assert git(clone, "status", "--porcelain") == ""
 
@@ -147,7 +172,7 @@ def test_every_link_of_a_page_leads_somewhere_in_the_copy(real: Path) -> None:
 def test_the_second_start_is_fast_and_writes_nothing(real: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in real.rglob("*") if path.is_file() and path.name != "lock"}
     start = time.process_time()  # not the clock's: other tests may run beside this one
-    assert update(real, ROOT) == []
+    assert update(real, ROOT).kept == []
     seconds = time.process_time() - start
     after = {path: path.stat().st_mtime_ns for path in before}
     assert before == after

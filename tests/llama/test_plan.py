@@ -14,6 +14,7 @@ from tplearn.llama.plain import PlainLlama
 from tplearn.llama.plan import llama_plan
 from tplearn.ranks.ledger import Row
 
+pytestmark = pytest.mark.xdist_group("plan")  # its runs take long, and no other worker should repeat them
 TOLERANCE = 1e-12  # relative, in float64
 LAYERS = CONFIG.num_hidden_layers
 ONCE = 2 * LAYERS + 1  # what a pass needs

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tplearn.museum import ASPECTS, NAMES, fingerprints, words
 from tplearn.museum.labels import LABELS, RIGHT
-from tplearn.show.figures.ch18 import RECORDED, recorded_fingerprints, recorded_losses
+from tplearn.show.figures.ch18 import MUSEUM, recorded_fingerprints, recorded_losses
 from tplearn.show.widgets import fingerprint_matrix
 from tplearn.show.widgets.fingerprint_matrix import ROOMS, draw, is_off
 
@@ -27,7 +27,7 @@ def test_the_recorded_losses_are_those_of_a_fresh_run() -> None:
     """The first steps of both; and both curves fall."""
     from tplearn import run_ranks
 
-    told = runpy.run_path(str(RECORDED.with_suffix(".py")))
+    told = runpy.run_path(str(MUSEUM.with_suffix(".py")))
     for (name, curve), summed in zip(recorded_losses().items(), (True, False), strict=True):
         fresh = run_ranks(told["train"], 4, summed, told["zen"](), 3, record=False).values[0]
         assert fresh == pytest.approx(curve[:3], rel=1e-9), name
@@ -75,12 +75,12 @@ def test_the_sentence_counts_what_is_drawn(room: str, bfloat16: bool) -> None:
 def test_the_widget_redraws_and_says_what_it_shows() -> None:
     widget = fingerprint_matrix.show(PRINTS)
     before = widget.image.value
-    widget._controls["tp"].value = 2
+    widget.controls["tp"].value = 2
     assert widget.image.value != before and "On 2 ranks in float64, 18 of 20" in widget.words.value
-    widget._controls["bfloat16"].value = True
+    widget.controls["bfloat16"].value = True
     assert "20 of 20 exhibits" in widget.words.value
 
 
 def test_the_record_names_no_bug_but_in_its_curves() -> None:
-    told = json.loads(RECORDED.read_text(encoding="utf-8"))
+    told = json.loads(MUSEUM.read_text(encoding="utf-8"))
     assert set(told) == {"losses", "fingerprints"} and list(told["fingerprints"]) == list(NAMES)

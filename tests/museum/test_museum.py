@@ -12,6 +12,7 @@ from tplearn.museum import EXHIBITS, NAMES, TOLERANCE, Fingerprint, Sizes, finge
 from tplearn.museum.exhibits import find
 from tplearn.museum.labels import FORWARD_BUGS, GRADIENT_BUGS, LABELS, LEDGER_BUGS, RIGHT
 
+pytestmark = pytest.mark.xdist_group("museum")  # all fingerprints are taken once
 TPS = (2, 3, 4)
 SIZES = (Sizes(), Sizes(batch=5, hidden=48, intermediate=24, vocab=50), Sizes(seq=24, intermediate=60, vocab=37))
 BROKEN = tuple(name for name in NAMES if LABELS[name].name != RIGHT)

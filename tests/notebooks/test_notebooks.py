@@ -1,18 +1,18 @@
 """Every notebook as a reader gets it: chapters and solutions run to their stored outputs, untouched checks fail."""
 
-import os
 import re
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
+import secrets
 from collections.abc import Sequence
-from importlib import metadata
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+import torch
 
+from tests.notebooks.under_nbval import run_nbval
 from tplearn.checks import exercises, judge
 from tplearn.checks.registry import find_exercise
 from tplearn.grading.release import CHECK, CHECKED, release, tags
@@ -21,19 +21,6 @@ ROOT = Path(__file__).parents[2]
 CHAPTERS, SOLUTIONS, EXERCISES = (
     sorted((ROOT / part).glob("*.ipynb")) for part in ("chapters", "solutions", "exercises")
 )
-CELL_SECONDS = 60
-# Reports name a cell by its prompt. nbval runs cells without a history: there every prompt is In [1].
-PROMPTS = "[prompts]\nregex: cell \\[\\d+\\]\nreplace: cell [n]\n"
-
-HIDING = """
-from functools import partial
-from importlib.machinery import PathFinder
-def find_unhidden(find, name, *where):
-    return None if name.split(".")[0] in {hidden} else find(name, *where)
-PathFinder.find_spec = partial(find_unhidden, PathFinder.find_spec)
-"""
-
-
 UNDER_JAX = ("15",)
 WITH_JAX = (
     pytest.mark.xdist_group("jax"),
@@ -57,72 +44,34 @@ def each_as_text(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
-def run_nbval(paths: list[Path], mode: str, tmp_path: Path) -> dict[str, int | str]:
-    """Runs notebooks of one folder under nbval in a process of its own: outcomes, counted, from the JUnit file."""
-    folder = paths[0].parent
-    report, prompts = tmp_path / "report.xml", tmp_path / "prompts.ini"
-    prompts.write_text(PROMPTS)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        mode,
-        f"--nbval-cell-timeout={CELL_SECONDS}",
-        f"--nbval-sanitize-with={prompts}",
-        "-q",
-        "-p",
-        "nbval.plugin",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command += [f"--rootdir={folder}", "-c", os.devnull, f"--junitxml={report}"]
-    command += [path.name for path in paths]
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": as_a_reader(tmp_path)}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, env=environment)
-    assert report.exists(), done.stdout + done.stderr
-    suite = ElementTree.parse(report).getroot().find("testsuite")
-    assert suite is not None
-    counts = {kind: int(suite.get(kind, "0")) for kind in ("tests", "failures", "errors", "skipped")}
-    return counts | {"output": done.stdout}
-
-
-def as_a_reader(folder: Path) -> str:
-    """An import path on which no Python finds what only extras install that `make lab` leaves out: all but JAX."""
-    required = [text for text in metadata.requires("tplearn") or [] if "extra ==" in text]
-    extras = {re.split(r"[=<>; ]", text)[0] for text in required if not text.startswith("jax==")}
-    found = metadata.packages_distributions().items()
-    hidden = {module for module, owners in found if {owner.lower().replace("_", "-") for owner in owners} <= extras}
-    assert {"playwright", "hypothesis", "nbgrader"} <= hidden
-    (folder / "sitecustomize.py").write_text(HIDING.format(hidden=sorted(hidden)))
-    return str(folder)
-
-
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-@each(CHAPTERS)
-def test_a_chapter_runs_to_exactly_its_stored_outputs(path: Path, tmp_path: Path) -> None:
-    outcome = run_nbval([path], "--nbval", tmp_path)
-    assert outcome["tests"] == len(code_cells(path)), outcome["output"]
-    assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
+def together(paths: list[Path], processes: int) -> pytest.MarkDecorator:
+    """One test for so many lists of notebooks: to start pytest takes as long as some of them. JAX has its own."""
+    plain = [path for path in paths if not marks(path)]
+    lists = [[path] for path in paths if marks(path)] + [plain[k::processes] for k in range(processes)]
+    own = [pytest.param(some, id="-".join(path.stem[:2] for path in some), marks=marks(some[0])) for some in lists]
+    return pytest.mark.parametrize("paths", own)
 
 
-WITHOUT_JAX = [path for path in SOLUTIONS if not marks(path)]
-TOGETHER = [[path] for path in SOLUTIONS if marks(path)] + [WITHOUT_JAX[k::4] for k in range(4)]
-
-
-@pytest.mark.parametrize(
-    "paths", [pytest.param(paths, id="-".join(p.stem for p in paths), marks=marks(paths[0])) for paths in TOGETHER]
-)
-def test_solutions_pass_every_check(paths: list[Path], tmp_path: Path) -> None:
-    """Three in one process: to start pytest takes as long as some of their checks."""
-    outcome = run_nbval(paths, "--nbval-lax", tmp_path)
+@together(CHAPTERS, 6)
+def test_chapters_run_to_exactly_their_stored_outputs(paths: list[Path], tmp_path: Path) -> None:
+    outcome = run_nbval(paths, "--nbval", tmp_path)
     assert outcome["tests"] == sum(len(code_cells(path)) for path in paths), outcome["output"]
     assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
 
 
-@each([path for path in EXERCISES if not marks(path)][-1:])
+@each([path for path in SOLUTIONS if path.name[:2] == "05"])
+def test_solutions_pass_in_a_kernel(path: Path, tmp_path: Path) -> None:
+    """One on real ranks stands for all, which are judged below without a kernel for each."""
+    outcome = run_nbval([path], "--nbval-lax", tmp_path)
+    assert outcome["tests"] == len(code_cells(path)), outcome["output"]
+    assert not outcome["failures"] + outcome["errors"] + outcome["skipped"], outcome["output"]
+
+
+@each(EXERCISES[:1])
 def test_every_check_of_an_untouched_exercise_fails(path: Path, tmp_path: Path) -> None:
     """One stands for all: what a check says of each stub is seen below, without a kernel for every notebook."""
     checks = [cell for cell in code_cells(path) if CHECKED in tags(cell)]
@@ -131,16 +80,30 @@ def test_every_check_of_an_untouched_exercise_fails(path: Path, tmp_path: Path) 
     assert not outcome["errors"] + outcome["skipped"], outcome["output"]
 
 
-@each(EXERCISES)
-def test_an_untouched_stub_is_not_attempted(path: Path) -> None:
-    names = {"__name__": "__main__"}
+@each(SOLUTIONS)
+def test_a_solution_passes_with_its_stored_verdicts_and_a_stub_is_not_attempted(path: Path) -> None:
+    """Both on the same cases, which some chapters take long to make. For a stub the first case says what all would,
+    and under JAX, where each verdict has a process of its own, the first stub."""
+    solved, untouched = defined_in(path), defined_in(EXERCISES[0].parent / path.name)
+    stored = {name: cell.outputs[0].text for cell in code_cells(path) for name in CHECK.findall(cell.source)}
+    for exercise in exercises(path.name[:2]):
+        cases = exercise.cases(torch.Generator().manual_seed(secrets.randbelow(2**31)))
+        verdict = judge(replace(exercise, cases=lambda _, cases=cases: cases), solved[exercise.name])
+        assert verdict.passed and f"{verdict}\n" == stored[exercise.name]
+        if exercise.jax and not exercise.number.endswith(".1"):
+            continue
+        verdict = judge(replace(exercise, cases=lambda _, cases=cases: cases[:1]), untouched[exercise.name])
+        assert verdict.status == "not attempted" and verdict.earned == 0
+        assert f"{exercise.name}   not attempted      0/{exercise.points}" in str(verdict)
+
+
+def defined_in(path: Path) -> dict[str, Any]:
+    """What a notebook's cells define when they run here, all but its checks."""
+    names: dict[str, Any] = {"__name__": "__main__"}
     for cell in code_cells(path):
         if CHECKED not in tags(cell):
             exec(re.sub(r"^%.*", "", cell.source, flags=re.M), names)
-    for exercise in exercises(path.name[:2]):
-        verdict = judge(exercise, names[exercise.name])
-        assert verdict.status == "not attempted" and verdict.earned == 0
-        assert f"{exercise.name}   not attempted      0/{exercise.points}" in str(verdict)
+    return names
 
 
 def test_the_exercises_are_exactly_what_release_makes() -> None:

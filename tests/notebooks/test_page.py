@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -10,57 +11,62 @@ from jupyter_client.manager import start_new_kernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, output_from_msg
 
-from tests.notebooks.test_notebooks import CHAPTERS, code_cells, each, run_nbval
+from tests.notebooks.test_notebooks import CHAPTERS, code_cells, each
+from tests.notebooks.under_nbval import run_nbval
 from tplearn.grading.notebooks import QUIET_KERNEL, differences, restore, visible
-from tplearn.page import folded, is_folded, is_predicted
+from tplearn.page import folded, is_folded, is_predicted, load_ipython_extension
 
 LOAD = "%load_ext tplearn.page"
-BOX = re.compile(r"^> \*\*Predict\.\*\*", re.M)
+PREDICTION = re.compile(r"^> \*\*Predict\.\*\*", re.M)
+BOX = re.compile(r"^> \*\*(Predict|Your turn)\.\*\*", re.M)
 HEADING = re.compile(r"^#+ ", re.M)
 Show = Callable[..., list[NotebookNode]]
 
 
-def open_answers(notebook: NotebookNode) -> list[str]:
-    """After a box, up to the next box or heading: the first cell that shows something, where it is not marked."""
+def answers(notebook: NotebookNode, box: re.Pattern[str] = PREDICTION) -> list[str]:
+    """After a box, up to the next box or heading: the first cell that shows something."""
     found, asked = [], False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            boxes, headings = ([at.start() for at in mark.finditer(cell.source)] for mark in (BOX, HEADING))
+            boxes, headings = ([at.start() for at in mark.finditer(cell.source)] for mark in (box, HEADING))
             if boxes or headings:
                 asked = max(boxes, default=-1) > max(headings, default=-1)
         elif asked and cell.outputs:
             asked = False
-            if not is_predicted(cell.source):
-                found.append(cell.source)
+            found.append(cell.source)
     return found
 
 
 @each(CHAPTERS)
-def test_a_chapter_gives_no_answer_away(path: Path) -> None:
+def test_in_a_chapter_the_answers_to_predictions_are_folded_and_nothing_else(path: Path) -> None:
     assert code_cells(path)[0].source.startswith(f"{LOAD}\n")
-    assert not open_answers(nbformat.read(path, as_version=4)), "these answer a prediction: begin them with # predicted"
-    marked = [cell for cell in code_cells(path) if is_predicted(cell.source)]
-    assert marked
-    for cell in marked:
-        assert all(is_folded(output) for output in cell.outputs) and len(cell.outputs) <= 1, cell.source
+    notebook = nbformat.read(path, as_version=4)
+    marked = [cell.source for cell in code_cells(path) if is_predicted(cell.source)]
+    still_open = [source for source in answers(notebook) if source not in marked]
+    assert not still_open, "these answer a prediction: begin them with # predicted"
+    assert marked and set(marked) <= set(answers(notebook, BOX)), "these are marked, and answer nothing"
+    for cell in code_cells(path):
+        assert {is_folded(output) for output in cell.outputs} <= {is_predicted(cell.source)}, cell.source
 
 
 def test_which_cells_answer_a_prediction() -> None:
     shown = [new_output("stream", text="1")]
     box, answer = new_markdown_cell("text\n\n> **Predict.** What?"), new_code_cell("1", outputs=shown)
     between = new_markdown_cell("more"), new_code_cell("def f(): ...")
-    marked = new_code_cell("# predicted\n1", outputs=shown)
+    turn = new_markdown_cell("> **Your turn.** Mend it.")
     heading_first, heading_last = new_markdown_cell("# H\n> **Predict.**"), new_markdown_cell("> **Predict.**\n\n## H")
     for cells, found in (
         ((box, answer), 1),
         ((box, *between, answer, answer), 1),
         ((heading_first, answer), 1),
-        ((box, marked, answer), 0),
+        ((box, turn, answer), 1),
+        ((turn, answer), 0),
         ((heading_last, answer), 0),
         ((box, new_markdown_cell("## Another matter"), answer), 0),
         ((box, answer, box, answer), 2),
     ):
-        assert len(open_answers(NotebookNode(cells=cells))) == found
+        assert len(answers(NotebookNode(cells=cells))) == found
+    assert len(answers(NotebookNode(cells=(box, answer, turn, answer)), BOX)) == 2
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +157,12 @@ def test_a_figure_and_a_table_are_folded_too(show: Show) -> None:
 def test_the_first_cell_may_run_again(show: Show) -> None:
     assert show(f"{LOAD}\nimport sys") == []
     assert len(show(EVERYTHING)) == 1, "loading twice shows nothing twice"
+
+
+def test_a_kernel_that_cannot_hold_outputs_back_shows_them() -> None:
+    old = SimpleNamespace(kernel=None, displayhook=SimpleNamespace())  # as of ipykernel 6: no register_hook
+    load_ipython_extension(old)
+    assert not hasattr(old, "tplearn_page")
 
 
 def test_a_folded_output_says_what_was_shown_to_readers_and_to_programs() -> None:

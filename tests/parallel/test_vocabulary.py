@@ -104,8 +104,11 @@ class Loss(nn.Module):
 OPTIONS = [{}, {"label_smoothing": 0.1}, {"reduction": "sum"}, {"reduction": "none"}, {"ignore_index": 3}]
 
 
-@pytest.mark.parametrize("scale", [1, 1000])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(
+    ("scale", "options"),
+    [*((1, options) for options in OPTIONS), *((1000, options) for options in OPTIONS[:2])],
+    ids=str,
+)
 @pytest.mark.parametrize("tp", TP)
 def test_cross_entropy(tp: int, options: dict, scale: int) -> None:
     seed = fresh_seed()

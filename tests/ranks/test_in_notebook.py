@@ -1,6 +1,8 @@
 """run_ranks in a real Jupyter kernel: cell functions, the short report, the stop button, a killed kernel."""
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -109,3 +111,13 @@ def test_a_killed_kernel_leaves_no_rank(kernel: tuple[KernelManager, BlockingKer
         time.sleep(0.05)
     psutil.Process(manager.provisioner.pid).kill()
     assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_only_where_somebody_reads_ranks_get_ready_before_they_are_wanted() -> None:
+    """Many packages import IPython, and a program that only has it there may never start a rank."""
+    code = "import IPython, psutil, tplearn.ranks; print(len(psutil.Process().children()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "0\n", done.stderr
+    in_shell = "from IPython.core.interactiveshell import InteractiveShell as Shell; Shell.instance(); " + code
+    done = subprocess.run([sys.executable, "-c", in_shell], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "1\n", done.stderr

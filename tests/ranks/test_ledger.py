@@ -23,7 +23,8 @@ def test_plain_collectives_with_shape_and_bytes() -> None:
         dist.reduce(x, dst=1)
         dist.gather(x, [torch.empty(4, 2) for _ in range(p)] if dist.get_rank() == 0 else None, dst=0)
         dist.scatter(x, [torch.ones(4, 2) for _ in range(p)] if dist.get_rank() == 0 else None, src=0)
-        dist.reduce_scatter_single(torch.empty(2, 2), x)
+        new_name = getattr(dist, "reduce_scatter_single", None)  # since torch 2.13
+        (new_name or dist.reduce_scatter_tensor)(torch.empty(2, 2), x)
         dist.all_to_all_single(torch.empty(4, 2), x)
         dist.barrier()
 

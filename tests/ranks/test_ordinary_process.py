@@ -95,12 +95,9 @@ def test_runs_at_the_same_time_do_not_mix() -> None:
     assert results == {n: [n, n] for n in range(4)}
 
 
-@pytest.mark.parametrize(
-    "name", ["scratch-of-a-cluster/" * 6, "with blanks in it", "größer als 日本"], ids=["long", "blank", "unicode"]
-)
-def test_any_temporary_folder(name: str, tmp_path: Path) -> None:
-    """In a process of its own, so that the server starts there too."""
-    folder = tmp_path / name
+def test_any_temporary_folder(tmp_path: Path) -> None:
+    """A long path with blanks and many kinds of letters, in a process of its own, so that the server starts there."""
+    folder = tmp_path / ("scratch of a größeres 日本/" * 6)
     folder.mkdir(parents=True)
     code = "from tplearn import run_ranks; print(run_ranks(int, 2).values)"
     environment = os.environ | {"TMPDIR": str(folder)}
@@ -137,7 +134,7 @@ def test_a_debugger_has_no_terminal_to_ask_on(ask, line: str, tmp_path: Path) ->
     assert "a rank has no terminal" in str(caught.value) and line in str(caught.value)
 
 
-@pytest.mark.parametrize("variables", [{"WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}, {"WORLD_SIZE": "1"}, {}])
+@pytest.mark.parametrize("variables", [{"WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}, {}])
 def test_variables_that_a_shell_has_left_are_no_torchrun(variables: dict, tmp_path: Path) -> None:
     code = "from tplearn import run_ranks; print(run_ranks(int, 3).values)"
     environment = os.environ | {"RANK": "0"} | variables

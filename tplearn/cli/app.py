@@ -21,9 +21,14 @@ def prepare_ranks(*modules: str) -> None:
 
 @contextlib.contextmanager
 def complaints() -> Iterator[None]:
-    """A wrong value, a file that cannot be read or written, or a fault on a rank, is one message and exit code 2."""
+    """A wrong value, a file that cannot be read or written, a fault on a rank: one message and exit code 2.
+
+    A package that is not installed, too: what the notebooks need is an extra.
+    """
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise typer.Exit(_complain(ValueError(f"{error}; pip install 'tplearn-course[course]' brings it"))) from error
     except (ValueError, OSError, RuntimeError) as error:
         raise typer.Exit(_complain(error)) from error
 

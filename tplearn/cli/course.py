@@ -31,7 +31,7 @@ def start(folder: Annotated[Path, typer.Argument(help="The folder to make it in;
 
     with complaints():
         news = update(folder, course_folder())
-    for line in (*news, f"Your copy of the course is in {folder}. To open it: cd there, tplearn lab"):
+    for line in (*news.lines(), f"Your copy of the course is in {folder}. To open it: cd there, tplearn lab"):
         typer.echo(line)
 
 
@@ -48,9 +48,9 @@ def doctor() -> None:
 @app.command()
 def check(number: Annotated[str, typer.Argument(help="The chapter's number, such as 02.")]) -> None:
     """Runs an exercise notebook in a fresh kernel and prints every verdict and the points."""
-    from tplearn.grading.self_check import check_notebook
-
     with complaints():
+        from tplearn.grading.self_check import check_notebook
+
         code = check_notebook(number)
     raise typer.Exit(code)
 
@@ -60,16 +60,36 @@ def release(
     check_only: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail where a file is out of date.")
     ] = False,
+    class_folder: Annotated[
+        Path | None,
+        typer.Option("--for-class", help="Instead, make a folder for a class: the course without solutions."),
+    ] = None,
 ) -> None:
     """Makes exercises/ from solutions/. The same solutions always give the same bytes."""
-    from tplearn.course.places import course_folder
-    from tplearn.grading.release import release as make
+    if class_folder:
+        _for_class(class_folder)
+        return
+    from tplearn.course.places import clone_folder
 
     with complaints():
-        folder = course_folder()
+        folder = clone_folder()
+        from tplearn.grading.release import release as make
+
         changed = make(folder / "solutions", folder / "exercises", check_only=check_only)
     for path in changed:
         typer.echo(f"{'out of date' if check_only else 'written'}: {path.relative_to(folder)}")
     if not changed:
         typer.echo("exercises/ is what solutions/ make.")
     raise typer.Exit(1 if changed and check_only else 0)
+
+
+def _for_class(out: Path) -> None:
+    from tplearn.course.places import clone_folder
+
+    with complaints():
+        course = clone_folder()
+        from tplearn.grading.for_class import for_class
+
+        news = for_class(course, out)
+    for line in (*news, f"The class folder is {out}. course.toml in it is yours to fill in: see TEACHING.md"):
+        typer.echo(line)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tplearn.course.pages import for_this_python, identity, identity_when_made, is_page
@@ -23,8 +24,27 @@ PARTS = {
 }
 
 
-def update(copy: Path, course: Path) -> list[str]:
-    """Make the copy, or bring it up to date, and return what a reader should know, a line each.
+@dataclass
+class News:
+    """What an update has done.
+
+    made, renewed: how many files are new, and how many follow a change of the course. kept: a line for each file of the
+    reader's own that stays where the course has something newer, or nothing any more.
+    """
+
+    made: int = 0
+    renewed: int = 0
+    kept: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """What a reader should know."""
+        counts = ((self.made, "new"), (self.renewed, "brought up to date"))
+        told = [f"{count} file{'s' * (count > 1)} {what}" for count, what in counts if count]
+        return [*([" and ".join(told)] if told else []), *self.kept]
+
+
+def update(copy: Path, course: Path) -> News:
+    """Make the copy, or bring it up to date.
 
     A file is written whole or not at all, and nothing that the reader has written is overwritten or removed: a newer
     version of it is put beside it. A process that is killed on the way leaves the rest to the next call.
@@ -34,23 +54,28 @@ def update(copy: Path, course: Path) -> list[str]:
         OSError: a file cannot be read or written.
     """
     copy, course = copy.resolve(), course.resolve()
-    for around in filter(is_course, (copy, *copy.parents)):
-        if copy != around / HERE:
-            raise ValueError(f"{copy} lies in the course itself; choose a folder outside {around}, or {around / HERE}")
+    around = next(filter(is_course, (copy, *copy.parents)), None)  # the innermost: a clone may lie in another
+    if around and copy != around / HERE:
+        raise ValueError(f"{copy} lies in the course itself; choose a folder outside {around}, or {around / HERE}")
+    if copy.is_relative_to(course) and not is_course(course):  # it came in a wheel
+        raise ValueError(f"{copy} lies in the installed package; choose a folder outside {course}")
     given = copy / GIVEN
     given.mkdir(parents=True, exist_ok=True)
     with _locked(given / "lock"):
         python = given / "python"
         same_python = python.is_file() and python.read_text() == sys.version
-        names = list(_course_files(course))
-        news = [line for name in names for line in _follow(name, copy, course, same_python)]
-        news += [line for name in _course_files(given) if name not in names for line in _drop(name, copy)]
+        names, news = list(course_files(course)), News()
+        for name in names:
+            _follow(name, copy, course, same_python, news)
+        for name in course_files(given):
+            if name not in names:
+                _drop(name, copy, news)
         if not same_python:
             _write(python, sys.version.encode())
     return news
 
 
-def _course_files(folder: Path) -> Iterator[str]:
+def course_files(folder: Path) -> Iterator[str]:
     """The files of the course in a folder, such as "chapters/05_ring.py"."""
     for part, endings in PARTS.items():
         for path in sorted((folder / part).glob("*")):
@@ -58,34 +83,40 @@ def _course_files(folder: Path) -> Iterator[str]:
                 yield f"{part}/{path.name}"
 
 
-def _follow(name: str, copy: Path, course: Path, same_python: bool) -> Iterator[str]:
-    """Bring one file up to date; a line where the reader's version stays and another is put beside it."""
+def _follow(name: str, copy: Path, course: Path, same_python: bool, news: News) -> None:
+    """Bring one file up to date, or put the newer version beside the reader's."""
     own, base = copy / name, _read(copy / GIVEN / name)
     new = (course / name).read_bytes()
     if base == new and same_python and own.exists():
         return
     if own.suffix == ".ipynb" and not is_page(new):
-        yield f"{name}: the file in {course} is not a notebook (did a `git pull` end in a conflict?); your copy stays"
+        news.kept.append(
+            f"{name}: the file in {course} is not a notebook (did a `git pull` end in a conflict?); your copy stays"
+        )
         return
     # The new version itself counts as untouched: an earlier call may have been killed after it had written it.
     untouched = {identity(new), identity_when_made(base if base is not None else new)}
-    if not os.path.lexists(own) or _is(own, untouched):
+    if not os.path.lexists(own):
         _write(own, for_this_python(new))
+        news.made += 1
+    elif _is(own, untouched):
+        _write(own, for_this_python(new))
+        news.renewed += base not in (None, new)
     elif base != new:
         beside = next(path for path in _names_beside(own) if not os.path.lexists(path) or _is(path, untouched))
         _write(beside, for_this_python(new))
-        yield f"{name}: yours stays, and the course's new version is now beside it, as {beside.name}"
+        news.kept.append(f"{name}: yours stays, and the course's new version is now beside it, as {beside.name}")
     if base != new:
         _write(copy / GIVEN / name, new)
 
 
-def _drop(name: str, copy: Path) -> Iterator[str]:
+def _drop(name: str, copy: Path, news: News) -> None:
     """A file that the course no longer has: gone if untouched."""
     own, base = copy / name, copy / GIVEN / name
     if _is(own, {identity_when_made(base.read_bytes())}):
         own.unlink()
     elif own.exists():
-        yield f"{name}: yours stays, though the course has no such page any more"
+        news.kept.append(f"{name}: yours stays, though the course has no such page any more")
     base.unlink()
 
 

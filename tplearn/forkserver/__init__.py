@@ -60,14 +60,15 @@ def warm_up(loaded: Iterable[str] = LOADED) -> None:
         Server.of_this_process(loaded)
 
 
-def start_child(target: str, arguments: list, files: list[int]) -> Child:
+def start_child(target: str, arguments: list, files: list[int], method: str | None = None) -> Child:
     """Call `target` ("module:function") as target(*arguments, *files) in a new process; `files` are open descriptors.
 
-    Raises ServerLost where the server of the forks was killed; the next call starts another.
+    method: one of START_METHODS; None: that of `start_method()`. Raises ServerLost where the server of the forks was
+    killed; the next call starts another.
     """
     status, writer = Pipe(duplex=False)
     with contextlib.closing(writer):
-        if start_method() == "forkserver":
+        if (method or start_method()) == "forkserver":
             pid = Server.of_this_process().fork(target, arguments, [writer.fileno(), *files])
         else:
             pid = _spawn(target, arguments, files, os.dup(writer.fileno()))

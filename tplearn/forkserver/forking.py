@@ -1,6 +1,7 @@
 """Forking on request: the life of the process that forks, and the other end of its socket."""
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -9,8 +10,12 @@ import select
 import signal
 import socket
 import struct
+import sys
+import threading
+from collections.abc import Iterator
 
 STATUS = struct.Struct("i")
+_PR_SET_PDEATHSIG = 1
 
 
 class ServerLost(ConnectionError):
@@ -52,9 +57,11 @@ def call(target: str, arguments: list, files: list[int]) -> int | None:
 def serve(modules: list[str], descriptor: int) -> None:
     """The life of the process that forks: import, then do each request, and say how each child ended."""
     client = socket.socket(fileno=descriptor)
-    for module in modules:
-        with contextlib.suppress(Exception):  # the rank will import it itself, and raise where somebody reads it
-            importlib.import_module(module)
+    # Who loads nothing has no thread at all: one that was joined may be counted among a process's for a while yet.
+    with _ending_with(client) if modules else contextlib.nullcontext():
+        for module in modules:
+            with contextlib.suppress(Exception):  # the rank will import it itself, and raise where somebody reads it
+                importlib.import_module(module)
     share_pages()
     children: dict[int, int] = {}  # pid -> the file that hears how it ended
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -86,6 +93,34 @@ def serve(modules: list[str], descriptor: int) -> None:
                 os.close(file)
             with contextlib.suppress(OSError):  # it has gone; the next read says so
                 client.send(STATUS.pack(told))
+
+
+def die_with_parent() -> None:
+    """From here on this process is killed when its parent ends, also in the middle of C code. On Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _ending_with(client: socket.socket) -> Iterator[None]:
+    """Inside, this process ends as soon as the one that asks has: imports take seconds, and nobody wants them then."""
+    over, leave = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(client, 0)  # only its end
+        poll.register(over, 0)
+        if poll.poll()[0][0] == client.fileno():
+            os._exit(0)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        os.close(leave)
+        watcher.join()  # no thread may be left when this process forks
+        os.close(over)
 
 
 def share_pages() -> None:

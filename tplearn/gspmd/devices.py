@@ -32,7 +32,8 @@ def require_jax() -> ModuleType:
         if error.name not in ("jax", "jaxlib"):
             raise
         raise JaxMissing(
-            f"JAX is not installed ({error.name} is missing); `make lab` installs it (or pip install '.[jax]')"
+            f"JAX is not installed ({error.name} is missing); `make lab` installs it "
+            "(or pip install 'tplearn-course[jax]')"
         ) from None
 
 

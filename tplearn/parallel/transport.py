@@ -19,6 +19,9 @@ from tplearn.ranks.ops import Call
 from tplearn.ranks.recorder import exchange, is_recorded
 
 REDUCE_OPS = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}
+# The names since torch 2.13, which warns of the former ones.
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 LIMIT = 1 << 27  # bytes that the ranks of a host read together; beyond, gloo's ring reads less
 
 
@@ -36,7 +39,8 @@ class Agreement:
         self.memory: SharedMemory | None = None  # from when all have agreed on it
         self.mapped: SharedMemory | None = None
         self.file = -1
-        self.steps: list[Callable[[], None]] = [self._offer, self._map, self._decide]
+        on_gloo = "cpu:gloo" in dist.get_backend_config(group)  # another backend's store may join nobody
+        self.steps: list[Callable[[], None]] = [self._offer, self._map, self._decide] if on_gloo else []
 
     def advance(self) -> None:
         """Called before each collective that could use the memory, until no step is left."""
@@ -129,7 +133,7 @@ def carry_all_gather(x: Tensor, place: Place) -> Tensor:
     memory = _memory(x, x.nbytes * place.world_size, place)
     if memory is None:
         gathered = x.new_empty((place.world_size, *x.shape))
-        dist.all_gather_single(gathered.flatten(0, 1), x.contiguous(), group=place.group)
+        _all_gather(gathered.flatten(0, 1), x.contiguous(), group=place.group)
         return gathered
     return _shown("all_gather", x, place, lambda: memory.all_gather(x))
 
@@ -139,7 +143,7 @@ def carry_reduce_scatter(x: Tensor, place: Place) -> Tensor:
     memory = _memory(x, x.nbytes, place)
     if memory is None:
         own = x.new_empty((x.shape[0] // place.world_size, *x.shape[1:]))
-        dist.reduce_scatter_single(own, x, group=place.group)
+        _reduce_scatter(own, x, group=place.group)
         return own
     return _shown("reduce_scatter", x, place, lambda: memory.reduce_scatter(x, "sum"), "sum")
 

@@ -63,5 +63,5 @@ def __getattr__(name: str) -> object:
     return getattr(importlib.import_module(f"tplearn.ranks.{home}"), name)
 
 
-if "ipykernel" in sys.modules:  # the server gets ready while the reader reads
+if (ipython := sys.modules.get("IPython")) and ipython.get_ipython():  # the server gets ready while the reader reads
     warm_up()

@@ -11,10 +11,10 @@ SETTLE_SECONDS = 0.25  # after a fault, the time others have to say where they a
 
 
 class Decider:
-    """Asks the judge after every look at the ranks, and keeps the clock."""
+    """Asks the judge after every look at the ranks, and keeps the clock. settle: seconds, as SETTLE_SECONDS."""
 
-    def __init__(self, judge: Judge, timeout: float) -> None:
-        self.judge, self.timeout = judge, timeout
+    def __init__(self, judge: Judge, timeout: float, settle: float = SETTLE_SECONDS) -> None:
+        self.judge, self.timeout, self.settle = judge, timeout, settle
         self.deadline = self.last_event = 0.0
         self.fault_at: float | None = None
 
@@ -31,7 +31,7 @@ class Decider:
         settled = self.judge.settled()
         if self.judge.mismatch or self.judge.failures():
             self.fault_at = self.fault_at or now
-            return "fault" if settled or now - self.fault_at > SETTLE_SECONDS else "go on"
+            return "fault" if settled or now - self.fault_at > self.settle else "go on"
         if not self.judge.live():
             return "over"
         if settled and now - self.last_event > QUIET_SECONDS:
@@ -43,6 +43,8 @@ class Decider:
         if self.judge.mismatch:
             return CollectiveMismatch(report.mismatch(self.judge))
         failures = self.judge.failures()
+        if failures and all(self.judge.ranks[rank].lost_a_peer for rank in failures):
+            return Deadlock(report.left_alone(self.judge))
         if failures:
             died = self.judge.ranks[failures[0]].end.kind == "died"
             return (RankDied if died else RankFailed)(report.failure(self.judge))

@@ -1,65 +1,15 @@
 """Judges a run from its events, without timeouts: who waits for what, who differs, who ended first."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from tplearn.ranks.events import Block, Calls, Done, Enter, Event, Exiting, Raised, Returned, Started
+from tplearn.ranks.events import Block, Calls, Done, Enter, Event, Exiting, Raised, Renumbered, Returned, Started
+from tplearn.ranks.known import End, Group, Issued, RankState
 from tplearn.ranks.ledger import Row
 from tplearn.ranks.mail import Mail
+from tplearn.ranks.tail import Tail
 
 # Ops whose contributions may differ in size between ranks.
 UNEVEN = {"all_to_all"}
-
-
-@dataclass
-class End:
-    """How a rank ended: "return", "raise" or "died"."""
-
-    kind: str
-    what: str = ""
-    source: str = ""
-    code: str = ""
-    traceback: str = ""
-
-
-class Group(NamedTuple):
-    """A process group: its name in torch, and its members as global ranks."""
-
-    name: str
-    ranks: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A collective that a rank has issued. place: its position among those of its group, or of its mail."""
-
-    row: Row
-    group: Group
-    place: int
-
-
-@dataclass
-class RankState:
-    """What is known of one rank."""
-
-    issued: list[Issued] = field(default_factory=list)
-    blocked: dict[int, int] = field(default_factory=dict)  # thread -> number of the collective it waits in
-    others: int = 0  # threads that may still do something beside those
-    started: bool = False
-    end: End | None = None
-    called: tuple[str, str] = ("", "")  # where the function begins
-    unwaited: tuple[int, ...] = ()
-
-    @property
-    def last(self) -> Row | None:
-        """What it issued last."""
-        return self.issued[-1].row if self.issued else None
-
-    @property
-    def waits_in(self) -> Row | None:
-        """A collective that one of its threads is in, the first that was issued."""
-        return self.issued[min(self.blocked.values())].row if self.blocked else None
 
 
 class Judge:
@@ -67,8 +17,9 @@ class Judge:
 
     def __init__(self, world_size: int, recorded: bool) -> None:
         self.recorded = recorded  # else no rank tells of its collectives
+        self.renumbered = False  # a script's ranks have other numbers than its groups say
         self.ranks = [RankState() for _ in range(world_size)]
-        self.groups: dict[Group, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))  # rank -> its rows
+        self.groups: dict[Group, dict[int, Tail[Row]]] = defaultdict(lambda: defaultdict(Tail))  # rank -> its rows
         self.mail = Mail()
         self.mismatch: list[Row] | None = None  # the rows that differ, one a rank that came
         self.mismatch_place: tuple[Group, int] | None = None
@@ -89,6 +40,8 @@ class Judge:
                 state.blocked[thread], state.others = index, others
             case Done(_, thread):
                 state.blocked.pop(thread, None)
+            case Renumbered():
+                self.renumbered, self.mismatch = True, None
             case Exiting(status, source, code):
                 self._ended(state, End("died", f"left by os._exit({status})", source, code))
             case Raised():
@@ -104,8 +57,9 @@ class Judge:
             what += f", last seen in {state.last.op} #{state.last.index}"
             source, code = state.last.source, state.last.code
         elif not source:
-            what += ", before its first collective, in" if self.recorded else ", in"
             source, code = state.called
+            what += ", before its first collective" if self.recorded else ""
+            what += ", in" if source else ""
         self._ended(state, End("died", what, source, code))
 
     def _ended(self, state: RankState, end: End) -> None:
@@ -120,7 +74,7 @@ class Judge:
             state.blocked.pop(event.thread, None)
         if row.op in ("send", "recv"):
             place, other = self.mail.post(row, group.name)
-            if self.mismatch is None and other and (other.bytes, other.dtype) != (row.bytes, row.dtype):
+            if self._may_differ() and other and (other.bytes, other.dtype) != (row.bytes, row.dtype):
                 self.mismatch = sorted([other, row], key=lambda r: r.op != "send")
         else:
             place = self._meet(row, group)
@@ -132,11 +86,28 @@ class Judge:
         place = len(rows[row.rank])
         rows[row.rank].append(row)
         others = [theirs[place] for rank, theirs in rows.items() if rank != row.rank and len(theirs) > place]
-        if self.mismatch is None and any(fingerprint(other) != fingerprint(row) for other in others):
+        if self._may_differ() and any(fingerprint(other) != fingerprint(row) for other in others):
             self.mismatch, self.mismatch_place = [], (group, place)
         if self.mismatch_place == (group, place):
             self.mismatch = sorted([*others, row], key=lambda r: r.rank)
         return place
+
+    def _may_differ(self) -> bool:
+        return self.mismatch is None and not self.renumbered
+
+    def forget(self, kept: int) -> None:
+        """Drop what all have come to, but for the last `kept` collectives of each group and of each rank."""
+        for group, rows in self.groups.items():
+            together = min(len(rows[rank]) for rank in group.ranks)
+            for of_rank in rows.values():
+                of_rank.forget(together - kept)
+        self.mail.forget(kept)
+        for state in self.ranks:
+            first = min(state.blocked.values(), default=len(state.issued))
+            while state.issued.forgotten < min(first, len(state.issued) - kept):
+                if not self.complete(state.issued[state.issued.forgotten]):
+                    break
+                state.issued.forget(state.issued.forgotten + 1)
 
     # --- what they mean ---------------------------------------------------------------------------------------
 
@@ -154,7 +125,7 @@ class Judge:
     def waiting(self, rank: int) -> bool:
         """Does this rank wait for somebody who has not come, and can nothing else of it go on?"""
         state = self.ranks[rank]
-        if state.end is not None or not state.blocked or state.others:
+        if state.end is not None or not state.blocked or state.others or self.renumbered:
             return False
         return not any(self.complete(state.issued[number]) for number in state.blocked.values())
 
@@ -171,18 +142,21 @@ class Judge:
         return all(self.waiting(rank) for rank in self.live())
 
     def failures(self) -> list[int]:
-        """Ranks that raised or died. A death comes first: it makes others raise "connection reset"."""
+        """Ranks that raised or died. A death comes first; last, what it makes others raise: "connection reset"."""
         bad = [rank for rank, state in enumerate(self.ranks) if state.end is not None and state.end.kind != "return"]
         died = [rank for rank in bad if self.ranks[rank].end.kind == "died"]
-        return died or bad
+        return died or [rank for rank in bad if not self.ranks[rank].lost_a_peer] or bad
 
     def unmatched(self) -> list[Issued]:
         """After the end: collectives that not everybody came to."""
+        if self.renumbered:
+            return []
         return [issued for state in self.ranks for issued in state.issued if not self.complete(issued)]
 
     def unwaited(self) -> list[Row]:
         """Collectives for whose handle nobody has waited."""
-        return [state.issued[number].row for state in self.ranks for number in state.unwaited]
+        kept = [(state.issued, number) for state in self.ranks for number in state.unwaited]
+        return [issued[number].row for issued, number in kept if number >= issued.forgotten]
 
     def tracebacks(self) -> dict[int, str]:
         """Of every rank that raised."""

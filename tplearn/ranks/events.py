@@ -77,4 +77,9 @@ class Returned:
     unwaited: tuple[int, ...] = ()
 
 
-Event = Started | Calls | Enter | Block | Done | Exiting | Raised | Returned
+@dataclass(frozen=True, slots=True)
+class Renumbered:
+    """A script gives its ranks other numbers than it was started with: its groups cannot be judged."""
+
+
+Event = Started | Calls | Enter | Block | Done | Exiting | Raised | Returned | Renumbered

@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-
 from tplearn.ranks.source import Cell, learn_cells
 from tplearn.ranks.threads import OWN
 
@@ -59,6 +57,8 @@ class Job:
 
     def take_place(self, rank: int, world_size: int) -> None:
         """Be where the caller is, with torchrun's names for one's place, and with random numbers of one's own."""
+        import torch  # here: who gives the job may need none of it
+
         os.environ.clear()
         os.environ.update(self.environment)
         place = {"RANK": rank, "WORLD_SIZE": world_size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world_size}
@@ -92,6 +92,8 @@ def is_inside() -> bool:
 
 def draw_anew() -> None:
     """Every generator begins as in a fresh process: forks would all go on with the same numbers, the server's."""
+    import torch
+
     torch.seed()
     random.seed()
     if "numpy" in sys.modules:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from tplearn.ranks.ledger import Row
+from tplearn.ranks.tail import Tail
 
 ANY = -1  # a recv that takes what comes from any rank
 
@@ -21,8 +22,8 @@ class Mail:
     """All sends and recvs of a run."""
 
     def __init__(self) -> None:
-        self.sends: dict[Route, list[Row]] = defaultdict(list)
-        self.recvs: dict[Route, list[Row]] = defaultdict(list)
+        self.sends: dict[Route, Tail[Row]] = defaultdict(Tail)
+        self.recvs: dict[Route, Tail[Row]] = defaultdict(Tail)
 
     def post(self, row: Row, group: str) -> tuple[int, Row | None]:
         """(the place of a send or recv on its route, the row that it meets there, if that has come)."""
@@ -43,6 +44,13 @@ class Mail:
         if row.peer == ANY:
             return sum(len(rows) for to, rows in self.sends.items() if to._replace(source=ANY) == route) > place
         return len(self.sends[route]) > place
+
+    def forget(self, kept: int) -> None:
+        """Drop what has met, but for the last `kept` messages of each route."""
+        for route, rows in self.sends.items():
+            together = min(len(rows), len(self.recvs[route]))
+            rows.forget(together - kept)
+            self.recvs[route].forget(together - kept)
 
     def other_tags(self, row: Row, group: str) -> list[int]:
         """Tags under which the other side has sent or received between the same two ranks."""

@@ -134,6 +134,15 @@ def read_call(func: object, name: str, args: tuple, kwargs: dict) -> Call:
     )
 
 
+def backend_of(call: Call) -> str:
+    """What carries a collective (gloo, nccl): of a group that has one for each kind of device, that of its tensors."""
+    name = dist.get_backend(call.group)
+    if name != "undefined" and ":" not in name:
+        return name
+    device = call.tensors[0].device if call.tensors else call.group._device_types[0]
+    return call.group._get_backend(device).name()
+
+
 def tensors_in(value: object) -> list[Tensor]:
     """All tensors of an operator's argument, flattened."""
     if isinstance(value, Tensor):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -12,6 +13,7 @@ from tplearn.ranks.errors import RankDied
 from tplearn.ranks.interrupts import interrupt_waits
 
 MAIN = "tplearn.ranks.worker:main"
+Start = Callable[[str, list, list[int]], Child]  # as start_child
 
 
 @dataclass
@@ -69,7 +71,7 @@ class RankProcess:
         self.output.close()
 
 
-def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
+def start_ranks(world_size: int, folder: str, into: list[RankProcess], start: Start = start_child) -> None:
     """Start every rank, adding each to `into` at once, so that an interrupt leaves none behind."""
     for rank in range(world_size):
         with interrupt_waits(), contextlib.ExitStack() as theirs:
@@ -79,7 +81,7 @@ def start_ranks(world_size: int, folder: str, into: list[RankProcess]) -> None:
             theirs.callback(child_output.close)
             files = [child_events.fileno(), child_output.fileno()]
             try:
-                process = start_child(MAIN, [rank, world_size, folder], files)
+                process = start(MAIN, [rank, world_size, folder], files)
             except ServerLost:
                 raise RankDied(
                     f"The process that starts the ranks was killed before it had started rank {rank}: is there memory "

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from types import FrameType
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch._C._distributed_c10d import Work
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tplearn.ranks.events import Block, Done, Enter, Event
-from tplearn.ranks.ledger import Row
+from tplearn.ranks.ledger import Ledger, Row
 from tplearn.ranks.mode import mode_for
-from tplearn.ranks.ops import Call, tensors_in
+from tplearn.ranks.ops import Call, backend_of, tensors_in
 from tplearn.ranks.patches import watched_calls
 from tplearn.ranks.source import called_by_reader, reader_line
 from tplearn.ranks.threads import busy_beside
@@ -48,7 +47,7 @@ class Recorder:
     ) -> None:
         self.rank, self.send = rank, send
         self.arrived = arrived or (lambda tensors: None)
-        self.issued = 0
+        self.issued, self.ledger = 0, Ledger()  # so far; the ledger without the groups that were made
         self.lock = threading.Lock()  # numbers are sent in their order, whichever thread issues
         self.handles: dict[int, _Handle] = {}  # by id(work)
         self.pending: dict[int, int] = {}  # data_ptr of a functional collective's result -> its number
@@ -77,8 +76,7 @@ class Recorder:
 
     def issue(self, call: Call, run: Callable[[], object], frame: FrameType, functional: bool) -> object:
         """Report a collective of torch and run it."""
-        group = call.group.group_name
-        index = self.enter(lambda index: row_of(self.rank, index, call, frame), group, blocking=not call.asynchronous)
+        index = self.enter(lambda at: row_of(self.rank, at, call, frame), call.group.group_name, not call.asynchronous)
         result = run()
         given = result[-1] if isinstance(result, tuple) and result else result
         if call.asynchronous and functional:
@@ -98,7 +96,9 @@ class Recorder:
         """Report a collective; its number on this rank, which row_at makes a row of."""
         with self.lock:
             index, self.issued = self.issued, self.issued + 1
-            self.send(Enter(row_at(index), group_name, blocking, *self._waits(blocking)))
+            if (row := row_at(index)).op != "new_group":
+                self.ledger.rows.append(row)
+            self.send(Enter(row, group_name, blocking, *self._waits(blocking)))
         return index
 
     def block(self, index: int) -> None:
@@ -169,7 +169,7 @@ def row_of(rank: int, index: int, call: Call, frame: FrameType, transport: str |
         bytes=call.bytes,
         source=source,
         code=code,
-        transport=transport or dist.get_backend(call.group),
+        transport=transport or backend_of(call),
         tag=call.tag,
     )
 
@@ -191,3 +191,8 @@ def exchange(call: Call, transport: str, run: Callable[[], Tensor]) -> Tensor:
 def is_recorded() -> bool:
     """Whether a recorder watches this process."""
     return bool(_active)
+
+
+def ledger_so_far() -> Ledger:
+    """What the innermost recorder that watches this process has seen; it goes on growing."""
+    return _active[-1].ledger

@@ -1,11 +1,10 @@
 """Turns a judgement into the one short report that a person reads."""
 
-from tplearn.ranks.diagnose import Issued, Judge
+from tplearn.ranks.diagnose import Judge
 from tplearn.ranks.errors import CollectiveOrderWarning, UnwaitedHandleWarning
+from tplearn.ranks.known import Issued
 from tplearn.ranks.ledger import Ledger, Row
 from tplearn.ranks.order import swapped
-
-GLOO_LOST_PEER = "gloo/transport"  # in what gloo raises on a rank whose peer has gone
 
 
 def lines_of_ranks(entries: list[tuple[str, str, str, str]]) -> str:
@@ -32,10 +31,11 @@ def status(judge: Judge, rank: int, where: tuple[str, str] = ("", "")) -> tuple[
     """What a rank is doing, or how it ended. where: the reader's line that it is on, if it could be asked."""
     state, world_size = judge.ranks[rank], len(judge.ranks)
     count, last, who = plural(len(state.issued)), state.last, f"rank {rank}"
-    if state.end is not None and last is not None and GLOO_LOST_PEER in state.end.what:
-        # It was waiting; that gloo noticed the other's death first is chance.
+    if state.lost_a_peer:  # it was waiting
         return who, f"waits in {_numbered(last, world_size)}", last.source, last.code
     if state.end is not None:
+        if state.end.kind == "return" and not state.end.source and last is not None:
+            return who, f"returned after {count}, the last at", last.source, last.code
         if state.end.kind == "return":
             return who, f"returned after {count}" if judge.recorded else "returned", state.end.source, state.end.code
         return who, _verb(state.end) + state.end.what.splitlines()[0][:200], state.end.source, state.end.code
@@ -77,6 +77,11 @@ def all_ranks(judge: Judge, where: dict[int, tuple[str, str]] | None = None) -> 
 
 def deadlock(judge: Judge) -> str:
     return "Deadlock: no rank can make progress.\n" + all_ranks(judge)
+
+
+def left_alone(judge: Judge) -> str:
+    """All that raised have lost a peer, and that one is well: it has destroyed its group, or ended."""
+    return "Deadlock: ranks wait for one that has left the group.\n" + all_ranks(judge)
 
 
 def mismatch(judge: Judge) -> str:

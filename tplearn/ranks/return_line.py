@@ -30,6 +30,7 @@ class ReturnLine:
             self.line = returns.pop() if len(returns) == 1 else None
 
     def __enter__(self) -> "ReturnLine":
+        self.tracing = self.tracing and sys.gettrace() is None  # a debugger or coverage traces already
         if self.tracing:
             sys.settrace(self._call)
         return self

@@ -47,7 +47,8 @@ def cells() -> dict[str, Cell]:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     numbers = getattr(getattr(shell, "compile", None), "_filename_map", {})
     found = {name: entry for name, entry in linecache.cache.items() if _is_cell(name)}
-    return {name: Cell(numbers.get(name), entry) for name, entry in found.items()}
+    # IPython 7 gives its entries a time, and linecache drops one that has a time and no file. None keeps it.
+    return {name: Cell(numbers.get(name), (size, None, *rest)) for name, (size, _, *rest) in found.items()}
 
 
 def learn_cells(known: dict[str, Cell]) -> None:

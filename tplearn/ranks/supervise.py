@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 from multiprocessing import connection
 from pathlib import Path
 
-from tplearn.ranks import report, values
+from tplearn.forkserver import start_child
+from tplearn.ranks import report
 from tplearn.ranks.decide import Decider
 from tplearn.ranks.diagnose import Judge
 from tplearn.ranks.errors import RankDied, RankError
@@ -17,7 +18,7 @@ from tplearn.ranks.events import Event, Returned, Started
 from tplearn.ranks.interrupts import interrupt_waits
 from tplearn.ranks.job import Job
 from tplearn.ranks.output import Outputs
-from tplearn.ranks.processes import RankProcess, start_ranks
+from tplearn.ranks.processes import RankProcess, Start, start_ranks
 from tplearn.ranks.run import Run
 from tplearn.ranks.source import cells, reader_line_of_stack
 
@@ -27,11 +28,11 @@ LAST_WORDS_SECONDS = 0.2  # what a rank has started may hold its output open; so
 
 
 class Supervisor:
-    """One run of `world_size` ranks."""
+    """One run of `world_size` ranks, whose processes `start` starts."""
 
-    def __init__(self, world_size: int, folder: Path, timeout: float, record: bool) -> None:
+    def __init__(self, world_size: int, folder: Path, timeout: float, record: bool, start: Start = start_child) -> None:
         self.world_size = world_size
-        self.folder = folder
+        self.folder, self.start = folder, start
         self.judge = Judge(world_size, record)
         self.decider = Decider(self.judge, timeout)
         self.outputs = Outputs(world_size)
@@ -40,19 +41,22 @@ class Supervisor:
         self.warnings: list[UserWarning] = []
 
     def run(self, fn: Callable, args: tuple, kwargs: dict, profile: bool) -> Steps:
-        """Start, wait, judge, in steps. Raises RankError; re-raises KeyboardInterrupt after a report."""
-        threads = max(1, _cores() // self.world_size)
+        """Start, wait, judge, in steps. Raises RankError; what stops it from outside is re-raised after a report."""
+        from tplearn.ranks import values  # here: it loads torch, which the supervisor of a script does without
+
+        threads = max(1, cores() // self.world_size)
         values.dump((fn, args, kwargs), self.folder / "call")
         job = Job.here(threads, self.judge.recorded, profile, cells())
         (self.folder / "job").write_bytes(pickle.dumps(job))
         error: RankError | None = None
         try:
-            start_ranks(self.world_size, str(self.folder), self.ranks)
+            start_ranks(self.world_size, str(self.folder), self.ranks, self.start)
             error = yield from self._listen()
             for rank in self.ranks:
                 rank.kill() if error else rank.release()
-        except KeyboardInterrupt:
-            print(report.interrupted(self.judge, self._stacks()), file=sys.stderr)
+        except BaseException as stop:
+            if not isinstance(stop, Exception):  # Ctrl-C, or a time limit of pytest's
+                print(report.interrupted(self.judge, self._stacks()), file=sys.stderr)
             raise
         finally:
             # What C++ prints when it aborts over a fault of others is the consequence of what the report says.
@@ -113,12 +117,18 @@ class Supervisor:
         except (EOFError, OSError):
             self._died(rank)
             return True
+        self._take(rank.rank, event)
+        return True
+
+    def _take(self, rank: int, event: Event) -> None:
+        """What a rank has told."""
         if isinstance(event, Returned):
-            self.values[rank.rank] = values.load(self.folder / f"value.{rank.rank}")
-        self.judge.handle(rank.rank, event)
+            from tplearn.ranks import values
+
+            self.values[rank] = values.load(self.folder / f"value.{rank}")
+        self.judge.handle(rank, event)
         if isinstance(event, Started) and self.judge.all_started():
             self.outputs.all_started()
-        return True
 
     def _died(self, rank: RankProcess) -> None:
         exit_code = rank.exit_code(1.0)
@@ -145,13 +155,16 @@ class Supervisor:
         for rank in self.ranks:
             rank.exit_code(2.0)
             rank.kill()  # also the children of the rank, where it left any
-            while rank.output_open and rank.output.poll(LAST_WORDS_SECONDS):
-                rank.output_open = self.outputs.read(rank.rank, rank.output.fileno())
+            self._read_last_words(rank)
             rank.exit_code(2.0)
             rank.close()
         return self.outputs.finish(hide_aborts)
 
+    def _read_last_words(self, rank: RankProcess) -> None:
+        while rank.output_open and rank.output.poll(LAST_WORDS_SECONDS):
+            rank.output_open = self.outputs.read(rank.rank, rank.output.fileno())
 
-def _cores() -> int:
+
+def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

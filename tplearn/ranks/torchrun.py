@@ -15,7 +15,7 @@ from tplearn.ranks.court import Court, open_court
 from tplearn.ranks.events import Enter, Event, Returned
 from tplearn.ranks.job import inside, of_rank
 from tplearn.ranks.ledger import Ledger, Row
-from tplearn.ranks.recorder import Recorder
+from tplearn.ranks.recorder import Recorder, is_recorded
 from tplearn.ranks.return_line import ReturnLine
 from tplearn.ranks.run import Run
 from tplearn.ranks.worker import announce, raised, spans_of
@@ -44,7 +44,8 @@ def run_in_group(
             f"in; torchrun --nproc-per-node (times the nodes) = {world_size} works"
         )
     rank = dist.get_rank()
-    court = _court() if record or timeout < math.inf else None
+    # `tplearn run` watches already, and ends the whole script where ranks wait in vain: one report, and no time limit.
+    court = _court() if (record or timeout < math.inf) and not is_recorded() else None
     rows: list[Row] = []
 
     def send(event: Event) -> None:

@@ -29,7 +29,7 @@ def _home(cls: type) -> str | None:
     return next((name for name, there in modules if there.get(cls.__name__) is cls), None)
 
 
-class _Pickler(cloudpickle.Pickler):
+class Pickler(cloudpickle.Pickler):
     """CPU tensors as one buffer of their bytes; a view sends its own elements, not the storage behind it."""
 
     def reducer_override(self, obj: object) -> object:
@@ -48,7 +48,7 @@ class _Pickler(cloudpickle.Pickler):
 def dump(value: object, path: Path) -> None:
     """Write any value to a file, tensors without their autograd graph. Raises what pickle raises."""
     with path.open("wb") as stream:
-        _Pickler(stream, protocol=5).dump(value)
+        Pickler(stream, protocol=5).dump(value)
 
 
 def load(path: Path) -> object:

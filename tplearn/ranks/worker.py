@@ -1,7 +1,6 @@
 """One rank: joins the group, runs the reader's function, reports what happens, and never outlives its parent."""
 
 import bdb
-import ctypes
 import datetime
 import faulthandler
 import os
@@ -11,13 +10,15 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
+from tplearn.forkserver.forking import die_with_parent
 from tplearn.ranks import values
 from tplearn.ranks.events import Calls, Event, Exiting, Raised, Returned, Started
 from tplearn.ranks.job import Job, finish_others, inside, leave, of_rank
@@ -26,7 +27,6 @@ from tplearn.ranks.return_line import ReturnLine, code_of
 from tplearn.ranks.source import code_line, name_line, reader_line, reader_line_of_error
 from tplearn.ranks.threads import OWN
 
-_PR_SET_PDEATHSIG = 1
 _exit = os._exit
 NO_TERMINAL = (
     "{}: a rank has no terminal, so nobody can answer a debugger or input() there. Print instead, or call the function "
@@ -40,9 +40,12 @@ class Reporter:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.lock = threading.Lock()
+        self.process = os.getpid()
         self.goodbye = threading.Event()
 
     def send(self, event: Event) -> None:
+        if os.getpid() != self.process:
+            return  # a process that the rank has forked, for a DataLoader, is none
         with self.lock:
             self.connection.send_bytes(pickle.dumps(event))
 
@@ -58,13 +61,7 @@ class Reporter:
 
 def main(rank: int, world_size: int, folder: str, events: int, output: int) -> None:
     """The life of a rank. Never returns: the process ends when the parent has heard everything."""
-    _become_independent(output)
-    reporter = Reporter(Connection(events))
-    threading.Thread(target=reporter.end_with_parent, args=(folder,), daemon=True, name=f"{OWN} parent").start()
-    with open(f"{folder}/stack.{rank}", "w") as stack_file:
-        faulthandler.enable(stack_file, all_threads=False)  # a crash in C++ leaves its Python line here
-        if hasattr(faulthandler, "register"):
-            faulthandler.register(signal.SIGUSR1, stack_file, all_threads=False)  # the parent asks where we are
+    with reporting(rank, folder, events, output, output) as reporter:
         try:
             job: Job = pickle.loads(Path(folder, "job").read_bytes())
             job.take_place(rank, world_size)
@@ -73,9 +70,25 @@ def main(rank: int, world_size: int, folder: str, events: int, output: int) -> N
             _run(rank, job, reporter, Path(folder))
         except BaseException as error:  # sys.exit included: whatever ends the function is the parent's to judge
             reporter.send(raised(error))
-        _flush()
+        flush()
         reporter.goodbye.wait()
         leave()
+
+
+@contextmanager
+def reporting(rank: int, folder: str, events: int, output: int, errors: int) -> Iterator[Reporter]:
+    """This process is a rank of its own: what it prints, and where it is, is the parent's to read.
+
+    events, output, errors: descriptors of pipes to the parent; `output` and `errors` may be one.
+    """
+    _become_independent(output, errors)
+    reporter = Reporter(Connection(events))
+    threading.Thread(target=reporter.end_with_parent, args=(folder,), daemon=True, name=f"{OWN} parent").start()
+    with open(f"{folder}/stack.{rank}", "w") as stack_file:
+        faulthandler.enable(stack_file, all_threads=False)  # a crash in C++ leaves its Python line here
+        if hasattr(faulthandler, "register"):
+            faulthandler.register(signal.SIGUSR1, stack_file, all_threads=False)  # the parent asks where we are
+        yield reporter
 
 
 def _run(rank: int, job: Job, reporter: Reporter, folder: Path) -> None:
@@ -102,7 +115,7 @@ def _run(rank: int, job: Job, reporter: Reporter, folder: Path) -> None:
         what = f"returned a {type(result).__name__} that cannot be sent back: {error}"
         reporter.send(Raised(what, source, code, traceback.format_exc()))
         return
-    _flush()
+    flush()
     reporter.send(Returned(source, code, recorder.unwaited() if recorder else ()))
 
 
@@ -123,26 +136,26 @@ def announce(fn: object, send) -> None:  # noqa: ANN001
     os._exit = exit_with_notice  # this process ends with the run
 
 
-def raised(error: BaseException) -> Raised:
-    """An exception as an event, at the reader's innermost line."""
+def raised(error: BaseException, no_terminal: str = NO_TERMINAL) -> Raised:
+    """An exception as an event, at the reader's innermost line; no_terminal: what is said where it wants a terminal."""
     text = "".join(traceback.format_exception_only(error)).strip()
     asked = traceback.extract_tb(error.__traceback__)[-1].line or "" if error.__traceback__ else ""
     if isinstance(error, bdb.BdbQuit) or (isinstance(error, EOFError) and "input(" in asked):
-        text = NO_TERMINAL.format(text)
+        text = no_terminal.format(text)
     return Raised(text, *reader_line_of_error(error), traceback.format_exc())
 
 
-def _become_independent(output: int) -> None:
+def _become_independent(output: int, errors: int) -> None:
     """Own session (the stop button does not reach us, our children die with us), own output, end with the server."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for descriptor in (1, 2):
-        os.dup2(output, descriptor)
-    os.close(output)
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    for descriptor in {output, errors}:
+        os.close(descriptor)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (lives as long as the process)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
 
 
 def join_group(rank: int, world_size: int, store: str) -> None:
@@ -157,7 +170,8 @@ def join_group(rank: int, world_size: int, store: str) -> None:
     )
 
 
-def _flush() -> None:
+def flush() -> None:
+    """What is printed is on its way to the parent."""
     sys.stdout.flush()
     sys.stderr.flush()
 
