@@ -1,12 +1,14 @@
 """`tplearn run` from a shell: what it shows and writes, what it refuses, and how it is stopped."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -75,6 +77,7 @@ def test_a_signal_says_where_the_ranks_are_and_ends_them(
     told = tmp_path / "told.json"
     with started(tmp_path, "-n", "2", "--json", str(told), "script.py") as run:
         family = wait_for(run, "ready", 2)
+        time.sleep(0.5)  # from the print into the sleep
         run.send_signal(signal.Signals[name])
         out, err = run.communicate(timeout=120)
     assert run.returncode == 1, "as torchrun"
@@ -94,11 +97,17 @@ def test_a_killed_command_leaves_no_process(tmp_path: Path) -> None:
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
-def started(folder: Path, *words: str) -> subprocess.Popen:
+@contextlib.contextmanager
+def started(folder: Path, *words: str) -> Iterator[subprocess.Popen]:
+    """The command, which does not outlive the block."""
     # A shell starts what it puts into the background deaf to Ctrl-C, and these tests with it.
     hears: Callable[[], object] = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*COMMAND, *words], cwd=folder, preexec_fn=hears, **pipes)
+    with subprocess.Popen([*COMMAND, *words], cwd=folder, preexec_fn=hears, **pipes) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
 
 
 def wait_for(run: subprocess.Popen, word: str, count: int) -> list[psutil.Process]:

@@ -160,12 +160,26 @@ def interrupts() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_interrupt_while_hung(capfd: pytest.CaptureFixture) -> None:
-    threading.Timer(2.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    start = time.monotonic()
+def test_interrupt_while_hung(capfd: pytest.CaptureFixture, tmp_path_factory: pytest.TempPathFactory) -> None:
+    there = tmp_path_factory.mktemp("there")
+
+    def press() -> None:
+        while len(list(there.iterdir())) < 2:
+            time.sleep(0.05)
+        time.sleep(1)  # into the sleep, and into the collective
+        ranks = children()
+        for rank in ranks:
+            rank.suspend()  # a busy machine: a rank that is asked where it is answers in a while
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.4)
+        for rank in ranks:
+            rank.resume()
+
+    presser = threading.Thread(target=press)
+    presser.start()
     with pytest.raises(KeyboardInterrupt):
-        run_ranks(programs.hangs, 2)
-    assert time.monotonic() - start < 10
+        run_ranks(programs.hangs, 2, there)
+    presser.join()
     said = capfd.readouterr().err
     assert "Interrupted" in said and "time.sleep(1000)" in said and "waits in all_reduce #0" in said
 

@@ -37,7 +37,12 @@ def sleeping_ranks(folder: Path) -> Iterator[tuple[subprocess.Popen, list[psutil
         while len(pids := [int(path.suffix[1:]) for path in folder.glob("pid.*")]) < 2:
             assert run.poll() is None, run.stdout.read()
             time.sleep(0.05)
-        yield run, psutil.Process(run.pid).children(recursive=True) + [psutil.Process(pid) for pid in pids]
+        time.sleep(0.5)  # from there into the sleep
+        family = psutil.Process(run.pid).children(recursive=True) + [psutil.Process(pid) for pid in pids]
+        try:
+            yield run, family
+        finally:
+            run.kill()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -46,6 +51,7 @@ def test_no_process_stays(tmp_path: Path, how: signal.Signals) -> None:
         assert len({process.pid for process in processes}) >= 3, "a nursery and two ranks"
         run.send_signal(how)
         said = run.stdout.read()
+        run.wait()
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive
     if how == signal.SIGINT:

@@ -1,22 +1,28 @@
-"""The stop button, held back while processes are being started or ended."""
+"""What stops a run from outside, held back where it would do harm."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGALRM") if hasattr(signal, name)]
+
 
 @contextlib.contextmanager
 def interrupt_waits() -> Iterator[None]:
-    """The stop button waits until the block is over: inside, it would leave a process that nobody knows of."""
+    """The stop button, and the alarm of a time limit, wait until the block is over.
+
+    Inside, they would leave a process that nobody knows of, or half of a message unread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    came: list[int] = []
+    previous = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in STOPS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)

@@ -13,6 +13,7 @@ from tplearn.ranks.errors import RankDied
 from tplearn.ranks.interrupts import interrupt_waits
 
 MAIN = "tplearn.ranks.worker:main"
+CAN_ASK = hasattr(signal, "SIGUSR1")  # a rank where it is
 Start = Callable[[str, list, list[int]], Child]  # as start_child
 
 
@@ -47,7 +48,7 @@ class RankProcess:
 
     def ask_where(self) -> None:
         """Make the rank write its stack, also while it is inside C code."""
-        if hasattr(signal, "SIGUSR1"):
+        if CAN_ASK:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGUSR1)
 

@@ -18,12 +18,13 @@ from tplearn.ranks.events import Event, Returned, Started
 from tplearn.ranks.interrupts import interrupt_waits
 from tplearn.ranks.job import Job
 from tplearn.ranks.output import Outputs
-from tplearn.ranks.processes import RankProcess, Start, start_ranks
+from tplearn.ranks.processes import CAN_ASK, RankProcess, Start, start_ranks
 from tplearn.ranks.run import Run
 from tplearn.ranks.source import cells, reader_line_of_stack
 
 # A run under way: it yields what it waits for, is sent what of that is ready, and at its end returns or raises.
 Steps = Generator[list, list, Run]
+ANSWER_PAUSES = [0.02 * 2**k for k in range(6)]  # in all, so long a rank has to say where it is
 LAST_WORDS_SECONDS = 0.2  # what a rank has started may hold its output open; so long it is read after the rank's end
 
 
@@ -56,6 +57,7 @@ class Supervisor:
                 rank.kill() if error else rank.release()
         except BaseException as stop:
             if not isinstance(stop, Exception):  # Ctrl-C, or a time limit of pytest's
+                self._take_what_is_there()
                 print(report.interrupted(self.judge, self._stacks()), file=sys.stderr)
             raise
         finally:
@@ -74,19 +76,25 @@ class Supervisor:
         """Handle events until the run is over; the error it ended with, or None."""
         self.decider.start()
         while True:
-            progress = self._handle((yield self._channels()))
+            ready = yield self._channels()
+            with interrupt_waits():
+                progress = self._handle(ready)
             match self.decider.decide(progress):
                 case "go on":
                     continue
                 case "fault":
-                    # All that is there already, so that the cause is not missed for its consequence.
-                    while self._handle(connection.wait(self._channels(), timeout=0)):
-                        pass
+                    self._take_what_is_there()  # so that the cause is not missed for its consequence
                     return self.decider.fault()
                 case "time limit":
                     return self.decider.time_limit(self._stacks())
                 case "over":
                     return self.decider.end()
+
+    def _take_what_is_there(self) -> None:
+        """Handle every event that has come already; of a rank that never stops telling, those of a moment."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while self._handle(connection.wait(self._channels(), timeout=0)) and time.monotonic() < deadline:
+            pass
 
     def _channels(self) -> list:
         """What may still tell something of a rank."""
@@ -139,12 +147,18 @@ class Supervisor:
         self.judge.died(rank.rank, what, *reader_line_of_stack(rank.where()))
 
     def _stacks(self) -> dict[int, tuple[str, str]]:
-        """Ask every live rank for its reader's line; ranks deep in C code answer too."""
+        """Ask every live rank for its reader's line; ranks deep in C code answer too, those that are stopped do not."""
         live = [rank for rank in self.ranks if self.judge.ranks[rank.rank].started and rank.rank in self.judge.live()]
-        for rank in live:
-            rank.ask_where()
-        time.sleep(0.05 if live else 0)
-        return {rank.rank: reader_line_of_stack(rank.where()) for rank in live}
+        told, before = [""] * len(live), None
+        for pause in ANSWER_PAUSES if CAN_ASK else ():
+            for rank, stack in zip(live, told, strict=True):
+                if not stack:  # asked again, for a thread that is none of Python's may hear it, and says nothing
+                    rank.ask_where()
+            time.sleep(pause)
+            told, before = [rank.where() for rank in live], told
+            if all(told) and told == before:  # an answer comes in pieces
+                break
+        return {rank.rank: reader_line_of_stack(stack) for rank, stack in zip(live, told, strict=True)}
 
     def _close(self, hide_aborts: bool) -> list[str]:
         """End what is left, read the last prints, free everything."""
