@@ -13,7 +13,7 @@ import psutil
 import pytest
 from coverage import CoverageData
 
-from tests.testing.inner import Ended, program, run_pytest, run_under_torchrun
+from tests.testing.inner import Ended, program, run_pytest, run_under_torchrun, start_pytest
 
 pytestmark = pytest.mark.xdist_group("inner runs")
 
@@ -84,6 +84,14 @@ def test_own_limits(tmp_path: Path) -> None:
 def test_a_test_may_end_the_session(tmp_path: Path) -> None:
     ended = run_pytest(tmp_path, f"{program(tmp_path, 'life')}::test_leaves")
     assert ended.code == 7 and "Exit: enough" in ended.output
+
+
+@pytest.mark.parametrize("start", ["forkserver", "spawn"])
+def test_named_on_the_command_line_it_starts_no_ranks_of_ranks(tmp_path: Path, start: str) -> None:
+    """Where plugins are not loaded by themselves, users name this one, by its entry point or by its module."""
+    by_module = [f"{program(tmp_path, 'life')}::test_passes", "-p", "tplearn.testing.plugin", f"--ranks-start={start}"]
+    ended = start_pytest(tmp_path, *by_module, environment={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}).end()
+    assert ended.outcomes == {"test_passes": "PASSED"}, ended.output
 
 
 def test_the_first_failure_ends_a_run_that_asks_for_it(tmp_path: Path) -> None:

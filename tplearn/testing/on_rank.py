@@ -20,7 +20,8 @@ from tplearn.testing.measured import Measuring
 from tplearn.testing.told import Told
 
 # They act for the whole session: what they do, pytest's own process does already.
-NOT_HERE = ("tplearn", "tplearn-nursery", "timeout", "pdbinvoke", "pdbtrace", "capturemanager", "_cov_contexts")
+NOT_HERE = ("tplearn-nursery", "timeout", "pdbinvoke", "pdbtrace", "capturemanager", "_cov_contexts")
+OWN_PLUGIN = "tplearn.testing.plugin"
 NO_TERMINAL = "a rank has no terminal, so nobody can answer a debugger there; print, or look at the failed assertion"
 
 
@@ -70,7 +71,9 @@ def _move_in(item: pytest.Item, plugin: "OnRank", home: Path, rank: int) -> None
     for name in NOT_HERE:
         config.pluginmanager.unregister(name=name)
     for other in config.pluginmanager.get_plugins():
-        if type(other).__name__ == "WorkerInteractor":  # it would speak to xdist in the worker's name
+        ours = getattr(other, "__name__", "") == OWN_PLUGIN  # whatever name it goes by: it would start ranks of a rank
+        xdists = type(other).__name__ == "WorkerInteractor"  # it would speak to xdist in the worker's name
+        if ours or xdists:
             config.pluginmanager.unregister(other)
     capture = CaptureManager("no")  # all that the rank prints is labelled, and kept also when it hangs
     capture.start_global_capturing()
