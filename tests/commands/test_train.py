@@ -148,7 +148,7 @@ def test_what_a_resumed_run_refuses(given: list[str], tmp_path: Path) -> None:
     words = ("train", "--out", str(out), "--resume")
     assert f"--out {out}: it holds no run to resume; without --resume one begins" in call(*words)[2]
     assert "--steps 30: a resumed run keeps what it began with; without it works" in call(*words, "--steps", "30")[2]
-    train(out, *given)
+    train(out, *given, "--steps", "2")
     assert f"--out {out}: its run is finished" in call(*words)[2]
     (out / "training.json").unlink()
     assert f"--out {out}: it already holds a model" in call("train", "--out", str(out))[2]

@@ -13,6 +13,7 @@ from pathlib import Path
 from tplearn.forkserver import Child, start_child
 
 SILENT = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the server has imported the package already
+NOT_NEEDED = ["-p", "no:nbval", "-p", "no:hypothesispytest"]  # each takes a second to load, in every process of a run
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 OUTCOME = "(PASSED|FAILED|SKIPPED|XFAIL|XPASS|ERROR)"
@@ -75,7 +76,7 @@ def start_pytest(folder: Path, *arguments: str, environment: dict[str, str] | No
         (folder / "pytest.ini").write_text("[pytest]\n")
     output, theirs = Pipe(duplex=False)
     with contextlib.closing(theirs):
-        arguments = ["-v", "-p", "no:cacheprovider", "--color=no", *SILENT, *arguments]
+        arguments = ["-v", "-p", "no:cacheprovider", "--color=no", *SILENT, *NOT_NEEDED, *arguments]
         child = start_child(f"{__name__}:main", [str(folder), arguments, environment or {}], [theirs.fileno()])
     return Run(child, output)
 
