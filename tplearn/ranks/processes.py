@@ -1,6 +1,7 @@
 """Starts and ends the processes of a run: forked from a server that has torch loaded, or fresh interpreters."""
 
 import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Callable
@@ -47,10 +48,14 @@ class RankProcess:
         return ""
 
     def ask_where(self) -> None:
-        """Make the rank write its stack, also while it is inside C code."""
-        if CAN_ASK:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, signal.SIGUSR1)
+        """Make the rank's main thread write its stack, also while it is inside C code."""
+        if not CAN_ASK:
+            return
+        if hasattr(libc := ctypes.CDLL(None), "tgkill"):  # any thread may hear kill(), and one of gloo's says nothing
+            libc.tgkill(self.process.pid, self.process.pid, signal.SIGUSR1)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGUSR1)
 
     def release(self) -> None:
         """Say goodbye: the rank has told everything and may end."""

@@ -24,7 +24,7 @@ from tplearn.ranks.source import cells, reader_line_of_stack
 
 # A run under way: it yields what it waits for, is sent what of that is ready, and at its end returns or raises.
 Steps = Generator[list, list, Run]
-ANSWER_PAUSES = [0.02 * 2**k for k in range(6)]  # in all, so long a rank has to say where it is
+ANSWER_LOOKS, ANSWER_PAUSE = 60, 0.02  # how often to look whether ranks have said where they are, and how long between
 LAST_WORDS_SECONDS = 0.2  # what a rank has started may hold its output open; so long it is read after the rank's end
 
 
@@ -149,12 +149,11 @@ class Supervisor:
     def _stacks(self) -> dict[int, tuple[str, str]]:
         """Ask every live rank for its reader's line; ranks deep in C code answer too, those that are stopped do not."""
         live = [rank for rank in self.ranks if self.judge.ranks[rank.rank].started and rank.rank in self.judge.live()]
-        told, before = [""] * len(live), None
-        for pause in ANSWER_PAUSES if CAN_ASK else ():
-            for rank, stack in zip(live, told, strict=True):
-                if not stack:  # asked again, for a thread that is none of Python's may hear it, and says nothing
-                    rank.ask_where()
-            time.sleep(pause)
+        for rank in live:
+            rank.ask_where()
+        told = [""] * len(live)
+        for _ in range(ANSWER_LOOKS if CAN_ASK else 0):
+            time.sleep(ANSWER_PAUSE)
             told, before = [rank.where() for rank in live], told
             if all(told) and told == before:  # an answer comes in pieces
                 break
