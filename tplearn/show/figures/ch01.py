@@ -1,12 +1,14 @@
 """Chapter 01's pictures: what a GPU stores, and four ways to store less of it."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tplearn.planning import MODELS, ModelShape, Plan, max_sequences, memory_plan, weight_bytes_per_rank
-from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, LIGHT, RED, arrow, box, canvas, label
+from tplearn.show.style import GREEN, GREY, HIGHLIGHT, INK, LIGHT, RED, arrow, box, canvas, label, repeatable
 
 GB = 10**9
 WEIGHTS, CACHE = "#9aa3af", "#a9d3f0"  # dark and light also in greyscale
+WAYS = ("DP", "TP", "PP", "FSDP")
 LEFT, FULL = 0.95, 4.75  # a bar's left edge and its length, in inches
 
 
@@ -119,10 +121,10 @@ def planner_picture(
     left, full = 0.75, 4.3  # inches from the left edge, and inches of capacity
     words = []
     label(ax, left, 3.25, f"one of {gpus} GPUs", size=10.5, bold=True, ha="left")
-    label(ax, 8.5, 3.25, "sequences that fit", size=10.5, bold=True, ha="right")
-    for row, way in enumerate(("DP", "TP", "PP", "FSDP")):
-        y = 2.45 - row * 0.65
-        label(ax, 0.1, y + 0.21, way, size=11, bold=True, ha="left")
+    label(ax, left + full, 3.25, f"{gpu_gb} GB", size=10.5, bold=True)
+    _planner_frame(ax, left, full)
+    for row, way in enumerate(WAYS):
+        y = _row(row)
         try:
             plan = memory_plan(
                 shape,
@@ -143,12 +145,24 @@ def planner_picture(
         label(ax, 6.15, y + 0.21, f"{used:.1f} GB {verdict}", size=10, colour=colour, bold=True, ha="left")
         label(ax, 8.4, y + 0.21, str(plan.max_sequences), size=11, ha="right")
         words.append(f"{way} needs {used:.1f} of {gpu_gb} GB and {'fits' if plan.fits else 'does not fit'}.")
+    return " ".join(words)
+
+
+def _row(row: int) -> float:
+    """Where a way's bar stands: its lower edge."""
+    return 2.45 - row * 0.65
+
+
+@repeatable
+def _planner_frame(ax: Axes, left: float, full: float) -> None:
+    """What every setting shares: the ways' names, the line of the capacity, the legend."""
+    label(ax, 8.5, 3.25, "sequences that fit", size=10.5, bold=True, ha="right")
+    for row, way in enumerate(WAYS):
+        label(ax, 0.1, _row(row) + 0.21, way, size=11, bold=True, ha="left")
     ax.plot([left + full] * 2, [0.42, 2.98], color=INK, linewidth=1.6, linestyle="--", zorder=6)
-    label(ax, left + full, 3.25, f"{gpu_gb} GB", size=10.5, bold=True)
     for x, face, text in ((left, WEIGHTS, "weights"), (2.0, HIGHLIGHT, "gathered layer"), (3.7, CACHE, "KV cache")):
         box(ax, x, 0.1, 0.24, 0.2, face=face)
         label(ax, x + 0.32, 0.2, text, size=9.5, ha="left")
-    return " ".join(words)
 
 
 def _planner_bar(figure: Figure, left: float, y: float, full: float, plan: Plan) -> None:

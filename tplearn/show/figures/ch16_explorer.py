@@ -32,17 +32,14 @@ def paint_explorer(figure: Figure, model: str, card: str, phase: str, batch: int
     """
     shape, accelerator = MODELS[model], ACCELERATORS[card]
     own = cost_of(shape, accelerator, phase, batch, tokens, tp)
-    sizes = [size for size in tp_sizes(shape) if size <= LARGEST]
-    costs = [cost_of(shape, accelerator, phase, batch, tokens, size) for size in sizes]
     _, ax = canvas(10.3, 4.5, figure)
-    label(ax, 0.15, 4.25, f"{model} on {card}, {phase}, {batch} × {tokens:,} tokens", ha="left", bold=True, size=11)
-    _roofline(ax, accelerator, own)
+    _setting(ax, model, card, phase, batch, tokens)
+    _chosen(ax, accelerator, own)
+    costs = _costs(shape, accelerator, phase, batch, tokens)
     step = (RIGHT - LEFT) / len(costs)
-    _bars(ax, costs, own, step)
-    limits = tuple(_limits(shape, accelerator, costs))
-    for row, (text, reach) in enumerate(limits):
-        _limit(ax, 1.12 - 0.3 * row, text, reach, sizes, step)
-    _legend(ax, [name for name in PARTS if any(name in cost.parts for cost in costs)])
+    for place, cost in enumerate(costs):
+        name = f"tp {cost.tp}" if cost.fits else f"tp {cost.tp} ✗"
+        _name(ax, LEFT + (place + 0.5) * step, _time(cost.total), name, cost.tp == tp)
     gain, share = costs[0].total / own.total, own.parts["collectives"] / own.total
     return (
         f"{model} on {card}, {phase} of {batch} sequences of {tokens:,} tokens: tp {tp} takes {_time(own.total)}, "
@@ -53,22 +50,46 @@ def paint_explorer(figure: Figure, model: str, card: str, phase: str, batch: int
     )
 
 
-def _bars(ax: Axes, costs: list[Cost], own: Cost, step: float) -> None:
-    """Shares of the time, 100 % high; above each the time, and the gain over tp 1."""
+def _costs(shape: ModelShape, card: Accelerator, phase: str, batch: int, tokens: int) -> list[Cost]:
+    """Of every tp that the picture shows."""
+    return [cost_of(shape, card, phase, batch, tokens, size) for size in tp_sizes(shape) if size <= LARGEST]
+
+
+@repeatable
+def _setting(ax: Axes, model: str, card: str, phase: str, batch: int, tokens: int) -> None:
+    """What is the same whichever tp is chosen."""
+    shape, accelerator = MODELS[model], ACCELERATORS[card]
+    costs = _costs(shape, accelerator, phase, batch, tokens)
+    label(ax, 0.15, 4.25, f"{model} on {card}, {phase}, {batch} × {tokens:,} tokens", ha="left", bold=True, size=11)
+    _roof(ax, accelerator)
+    _scales(ax)
+    step = (RIGHT - LEFT) / len(costs)
+    _bars(ax, costs, step)
+    for row, (text, reach) in enumerate(_limits(shape, accelerator)):
+        _limit(ax, 1.12 - 0.3 * row, text, sum(cost.tp <= reach for cost in costs) * step)
+    _legend(ax, [name for name in PARTS if any(name in cost.parts for cost in costs)])
+
+
+def _bars(ax: Axes, costs: list[Cost], step: float) -> None:
+    """Shares of the time, 100 % high, and under each the gain over tp 1."""
     shapes: dict[str, list] = {name: [] for name in PARTS}
     for place, cost in enumerate(costs):
-        x, y, wide = LEFT + place * step + 0.1 * step, LOW, 0.8 * step
+        x, y, wide, total = LEFT + (place + 0.1) * step, LOW, 0.8 * step, cost.total
         for name in PARTS:
-            if size := cost.parts.get(name, 0.0) / cost.total * (HIGH - LOW):
+            if size := cost.parts.get(name, 0.0) / total * (HIGH - LOW):
                 shapes[name].append(((x, y), (x + wide, y), (x + wide, y + size), (x, y + size)))
                 y += size
-        middle, chosen = x + wide / 2, cost.tp == own.tp
-        label(ax, middle, HIGH + 0.14, _time(cost.total), size=9, bold=chosen)
-        label(ax, middle, LOW - 0.14, f"tp {cost.tp}" if cost.fits else f"tp {cost.tp} ✗", bold=chosen, size=9.5)
-        label(ax, middle, LOW - 0.35, f"{costs[0].total / cost.total:.1f}×", size=9.5, colour=GREY)
+        label(ax, x + wide / 2, LOW - 0.35, f"{costs[0].total / total:.1f}×", size=9.5, colour=GREY)
     for name, corners in shapes.items():
         if corners:
             _fill(ax, name, tuple(corners))
+
+
+@repeatable
+def _name(ax: Axes, x: float, time: str, name: str, chosen: bool) -> None:
+    """Over and under a bar."""
+    label(ax, x, HIGH + 0.14, time, size=9, bold=chosen)
+    label(ax, x, LOW - 0.14, name, size=9.5, bold=chosen)
 
 
 @repeatable
@@ -78,7 +99,7 @@ def _fill(ax: Axes, name: str, corners: tuple[tuple[Point, ...], ...]) -> None:
     ax.add_collection(PolyCollection(corners, facecolor=face, edgecolor=INK, hatch=hatch, lw=0.7), autolim=False)
 
 
-def _limits(shape: ModelShape, card: Accelerator, costs: list[Cost]) -> Iterator[tuple[str, float]]:
+def _limits(shape: ModelShape, card: Accelerator) -> Iterator[tuple[str, float]]:
     """What limits tp, and how far it lets it go."""
     yield f"one node: {card.node_size}", card.node_size
     yield f"KV heads: {shape.num_key_value_heads}", shape.num_key_value_heads
@@ -86,11 +107,10 @@ def _limits(shape: ModelShape, card: Accelerator, costs: list[Cost]) -> Iterator
     yield f"F·W/C: {bound:.1f}", bound
 
 
-def _limit(ax: Axes, y: float, text: str, reach: float, sizes: list[int], step: float) -> None:
+def _limit(ax: Axes, y: float, text: str, wide: float) -> None:
     """A bar under the tp that keep within a limit, with its name at the left."""
-    within = sum(size <= reach for size in sizes)
     label(ax, LEFT - 0.1, y, text, ha="right", size=9.5)
-    box(ax, LEFT, y - 0.07, max(within * step, 0.02), 0.14, face="#5b6472")
+    box(ax, LEFT, y - 0.07, max(wide, 0.02), 0.14, face="#5b6472")
 
 
 @repeatable
@@ -117,18 +137,22 @@ def _scales(ax: Axes) -> None:
     label(ax, left, high + 0.14, "TFLOP/s (dashed: what programs get)", size=9.5, colour=GREY, ha="left")
 
 
-def _roofline(ax: Axes, card: Accelerator, own: Cost) -> None:
-    """The roofs, and the chosen tp as a point on the dashed one."""
+def _chosen(ax: Axes, card: Accelerator, own: Cost) -> None:
+    """The chosen tp as a point on the dashed roof."""
     left, right, low, _ = ROOF
-    _roof(ax, card)
     reached = min(card.matmul_flops, own.intensity * card.read_bandwidth) / 1e12
     x, y = _at(min(max(own.intensity, FLOPS_A_BYTE[0]), FLOPS_A_BYTE[1]), max(reached, TFLOPS[0]))
-    ax.plot([x], [y], "o", color=RED, markersize=9, zorder=6)
+    x, y = round(x, 3), round(y, 3)  # finer than a pixel; so many settings share a point
+    _point(ax, x, y)
     under = y > low + 1.0
     label(
         ax, min(max(x, left + 0.6), right - 0.6), y + (-0.28 if under else 0.3), f"tp {own.tp}", colour=RED, bold=True
     )
-    _scales(ax)
+
+
+@repeatable
+def _point(ax: Axes, x: float, y: float) -> None:
+    ax.plot([x], [y], "o", color=RED, markersize=9, zorder=6)
 
 
 def _at(flops_a_byte: float, tflops: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from matplotlib.axes import Axes
@@ -39,15 +40,21 @@ class Layout:
     def group(self, name: str, rank: int) -> list[int]:
         """The ranks that differ from this one along `name` only. Raises ValueError for a rank that does not exist."""
         require_rank("rank", rank, self.ranks)
-        grid, dim = torch.arange(self.ranks).view(*self.sizes.values()), list(self.sizes).index(name)
-        (own,) = (grid == rank).nonzero().tolist()
-        return grid[tuple(slice(None) if k == dim else at for k, at in enumerate(own))].tolist()
+        sizes = list(self.sizes.values())
+        dim = list(self.sizes).index(name)
+        apart = math.prod(sizes[dim + 1 :])  # of neighbours along `name`
+        first = rank - rank // apart % sizes[dim] * apart
+        return list(range(first, first + sizes[dim] * apart, apart))
 
     def nodes(self, name: str) -> int:
         """Nodes that a group along `name` lies on, at most."""
-        dim = list(self.sizes).index(name)
-        groups = torch.arange(self.ranks).view(*self.sizes.values()).movedim(dim, -1).reshape(-1, self.sizes[name])
-        return max(len(set(group)) for group in (groups // NODE).tolist())
+        return _most_nodes(tuple(self.sizes.values()), list(self.sizes).index(name))
+
+
+@lru_cache(maxsize=64)  # of a layout, whichever rank is chosen
+def _most_nodes(sizes: tuple[int, ...], dim: int) -> int:
+    groups = torch.arange(math.prod(sizes)).view(*sizes).movedim(dim, -1).reshape(-1, sizes[dim])
+    return max(len(set(group)) for group in (groups // NODE).tolist())
 
 
 def paint_cube(figure: Figure, *, dp: int, pp: int, cp: int, tp: int, order: str, rank: int) -> str:
