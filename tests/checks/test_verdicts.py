@@ -127,6 +127,21 @@ def test_whatever_an_answer_does_there_is_a_verdict(answer: Callable, status: st
     assert text.splitlines()[0].endswith("0/10")
 
 
+def test_the_stub_of_another_exercise_is_told_apart_from_the_answers_own() -> None:
+    def of(text: str) -> Callable:
+        def answer(*args: Shards, ledger: Ledger) -> Shards:
+            raise NotImplementedError(text)
+
+        return answer
+
+    for own in ("your turn: row_parallel", "your turn", ""):
+        assert judge(ROW, of(own)).status == "not attempted"
+    verdict = judge(ROW, of("your turn: split_rows"))
+    assert verdict.status == "error" and verdict.earned == 0
+    assert "row_parallel calls split_rows, which still raises NotImplementedError" in " ".join(str(verdict).split())
+    assert judge(ROW, of("no such case")).explanation.startswith("On tp = ")
+
+
 def test_an_error_names_the_line_of_the_answer() -> None:
     assert "return xs[7]" in str(judge(ROW, raises))
 

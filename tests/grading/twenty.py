@@ -31,7 +31,7 @@ class Entry:
     """One submission. status: of the faulty answer; all others of the chapter pass, unless `others` says otherwise.
 
     phrases: each is in what the student reads of that answer. files: what else is in the folder. slow: its fault takes
-    a time limit.
+    a time limit. left_out: exercises that stand as they were handed out.
     """
 
     number: str
@@ -43,6 +43,7 @@ class Entry:
     others: str = "passed"
     files: Mapping[str, str] = field(default_factory=dict)
     slow: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def student(self) -> str:
@@ -53,9 +54,8 @@ class Entry:
     def due(self) -> dict[str, tuple[str, ...]]:
         """{exercise's name: statuses that are right for it}."""
         own = self.status if isinstance(self.status, tuple) else (self.status,)
-        return {
-            one.name: own if one.name == FAULTY[self.chapter] else (self.others,) for one in exercises(self.chapter)
-        }
+        due = {one.name: own if one.name == FAULTY[self.chapter] else (self.others,) for one in exercises(self.chapter)}
+        return due | dict.fromkeys(self.left_out, ("not attempted",))
 
     @property
     def points(self) -> int:
@@ -122,8 +122,16 @@ def entries(marker: Path) -> list[Entry]:
         Entry("20b", "NaN", "02", with_answer(s.NOT_NUMBERS), "wrong", ("NaN",)),
         Entry("20c", "float32", "02", with_answer(s.WRONG_DTYPE), "wrong", ("float32",)),
         Entry("21", "the published solutions", "07", solved("07"), "passed"),
+        Entry("22", "an exercise that others need", "07", _without("init_shard"), "passed", left_out=("init_shard",)),
     ]
     return [_with_marker(one, str(marker)) for one in made]
+
+
+def _without(name: str) -> Notebook:
+    """The solved notebook of chapter 07 with one exercise as it was handed out."""
+    notebook = solved("07")
+    answer_cell(notebook, name)["source"] = answer_cell(untouched("07"), name)["source"]
+    return notebook
 
 
 _SKIPS = ("rank 0", "all_reduce", "cell [")

@@ -28,8 +28,13 @@ class Failure:
 
     @property
     def is_stub(self) -> bool:
-        """Whether the exercise's own stub raised it."""
+        """Whether an exercise's stub raised it: the answer's own, or one that the answer calls."""
         return self.kind == NotImplementedError.__name__ and (not self.text or self.text.startswith(NOT_ATTEMPTED))
+
+    @property
+    def stub(self) -> str:
+        """The exercise whose stub raised it, "" where that does not say."""
+        return self.text.removeprefix(NOT_ATTEMPTED).removeprefix(": ") if self.is_stub else ""
 
     def __eq__(self, other: object) -> bool:
         """Where it was raised (`detail`) does not count."""

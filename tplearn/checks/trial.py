@@ -26,6 +26,13 @@ PATIENCE = 5  # so many times as long as the reference on all cases may one run 
 Seen = list[Observation]
 
 
+def stub_met(exercise: Exercise, seen: Seen) -> str | None:
+    """The exercise whose stub an answer has met: its own, or else another one's that it calls. None: it met no stub."""
+    errors = [one["error"] for one in seen if "error" in one]
+    met = {error.stub or exercise.name for error in errors if error.is_stub}
+    return exercise.name if exercise.name in met else min(met, default=None)
+
+
 class Trial:
     """The cases that a seed gives, seen by any number of answers; the reference and each mutant run once.
 
@@ -48,9 +55,13 @@ class Trial:
         exercise, cases, want = self.exercise, self.cases, self._want
         got, shifted = self._divided(seen)
         failures = [(case, one["error"]) for case, one in zip(cases, got, strict=True) if "error" in one]
-        if any(failure.is_stub for _, failure in failures):
-            reason = f"{exercise.name} still raises the stub's NotImplementedError. Replace that line with your answer."
+        stub = stub_met(exercise, seen)
+        if stub == exercise.name:
+            reason = f"{stub} still raises the stub's NotImplementedError. Replace that line with your answer."
             return Verdict(exercise, "not attempted", explanation=reason)
+        if stub:
+            reason = f"{exercise.name} calls {stub}, which still raises NotImplementedError. Answer {stub} first."
+            return Verdict(exercise, "error", explanation=reason, printed=printed)
         early = next((pair for pair in failures if pair[1].kind in STATUS_OF_FAILURE), None)
         if early:
             case, failure = early

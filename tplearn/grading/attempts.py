@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tplearn.checks.compare import Failure
 from tplearn.checks.exercise import Exercise
 from tplearn.checks.probe import shift, shifted
-from tplearn.checks.trial import STATUS_OF_FAILURE, Trial
+from tplearn.checks.trial import STATUS_OF_FAILURE, Trial, stub_met
 from tplearn.checks.verdict import Verdict
 from tplearn.grading.answers import Answer
 from tplearn.grading.court import CellsFailed, observe_alone, observe_on_hub
@@ -29,11 +29,14 @@ SAYS_MORE = ("wrong", "not attempted", "ready-made")
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an answer came to. status: as `results.STATUSES` names it. in_cells: a cell failed, and not the function."""
+    """What an answer came to. status: as `results.STATUSES` names it.
+
+    elsewhere: what failed is not the answer, but a cell above it, or the stub of another exercise that it calls.
+    """
 
     verdict: Verdict
     status: str
-    in_cells: bool = False
+    elsewhere: bool = False
 
 
 def attempts(exercise: Exercise, answer: Answer) -> tuple[Cells, ...]:
@@ -52,11 +55,11 @@ def best_attempt(trial: Trial, room: Room, tries: tuple[Cells, ...], judge: thre
     judge: held while one is judged, which takes what belongs to the whole process: torch's generator, what is printed.
     """
     first = attempt(trial, room, tries[0], judge)
-    if len(tries) == 1 or (first.status in ("passed", "not attempted") and not first.in_cells):
+    if len(tries) == 1 or (first.status in ("passed", "not attempted") and not first.elsewhere):
         return first
     second = attempt(trial, room, tries[1], judge)
     more = second.status in SAYS_MORE and first.status not in SAYS_MORE
-    return second if second.status == "passed" or first.in_cells or more else first
+    return second if second.status == "passed" or first.elsewhere or more else first
 
 
 def attempt(trial: Trial, room: Room, cells: Cells, judge: threading.Lock) -> Attempt:
@@ -72,11 +75,12 @@ def attempt(trial: Trial, room: Room, cells: Cells, judge: threading.Lock) -> At
             seen = observe_alone(trial.tried, setup, room.bench, room.timeout)
     except CellsFailed as stop:
         verdict = _of_cells(exercise, stop.failure, room.printed)
-        return Attempt(verdict, room.limit or _status(exercise, verdict), in_cells=True)
+        return Attempt(verdict, room.limit or _status(exercise, verdict), elsewhere=True)
     with judge:
         verdict = trial.verdict(seen, room.printed)
     ended = verdict.status in STATUS_OF_FAILURE.values()
-    return Attempt(verdict, (ended and room.limit) or _status(exercise, verdict))
+    status = (ended and room.limit) or _status(exercise, verdict)
+    return Attempt(verdict, status, elsewhere=stub_met(exercise, seen) not in (None, exercise.name))
 
 
 def _of_cells(exercise: Exercise, failure: Failure, printed: str) -> Verdict:
