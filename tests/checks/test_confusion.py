@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.checks.answers import ch18
+from tests.checks.told import judged
 from tests.parallel.twin import fresh_seed
-from tplearn.checks import find_exercise, judge
+from tplearn.checks import find_exercise
 from tplearn.checks.ch18_bug_museum.confused import ROOMS, accused, confused
 from tplearn.museum import NAMES, TOLERANCE, Fingerprint, fingerprints
 from tplearn.museum.labels import LABELS, RIGHT
@@ -90,9 +91,10 @@ def rounding_accused(fingerprint: dict[int, dict]) -> str:
     return ch18.by_rooms(fingerprint) if seen["forward"]["error"] == 0 else ch18.by_table(fingerprint)
 
 
+@pytest.mark.xdist_group("diagnose")
 @pytest.mark.parametrize("answer", [gradients_asked_first, rounding_accused])
 def test_the_verdict_says_it_beside_the_case(answer: Callable[[Fingerprint], str]) -> None:
-    told = judge(find_exercise("diagnose"), answer, SEED)
+    told = judged(find_exercise("diagnose"), answer, SEED)
     assert not told.passed and told.misconception and ", for " in told.misconception, str(told)
     given, due = told.misconception.split(", for ")
     assert f"your result is '{given}', where '{due}' is due" in " ".join(str(told).split())

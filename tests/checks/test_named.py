@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from tests.checks.answers import ch11, ch12
-from tplearn.checks import find_exercise, judge
+from tests.checks.told import judged
+from tplearn.checks import find_exercise
 from tplearn.checks.ch12_real_weights.file import CountingFile
 from tplearn.parallel import gather_sequence, reduce_from_group, reduce_scatter_sequence
 
@@ -95,9 +96,15 @@ NAMED = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer", "name"), NAMED, ids=[f"{e}-{a.__name__}" for e, a, _ in NAMED])
+# On one worker for each exercise, whose cases are made once.
+IN_GROUPS = [
+    pytest.param(*row, id=f"{row[0]}-{row[1].__name__}", marks=pytest.mark.xdist_group(row[0])) for row in NAMED
+]
+
+
+@pytest.mark.parametrize(("exercise", "answer", "name"), IN_GROUPS)
 def test_a_misconception_is_named_in_another_spelling(exercise: str, answer: Callable, name: str) -> None:
-    verdict = judge(find_exercise(exercise), answer)
+    verdict = judged(find_exercise(exercise), answer)
     assert not verdict.passed and verdict.misconception == name, str(verdict)
 
 
@@ -127,6 +134,6 @@ def test_a_wrong_state_of_one_tensor_is_named(name: str, state: str) -> None:
 
     exercise = find_exercise("block_states")
     for answer in (one_wrong, two_wrong):
-        verdict = judge(exercise, answer)
+        verdict = judged(exercise, answer)
         assert verdict.misconception is not None, str(verdict)
         assert name in verdict.look_at, str(verdict)

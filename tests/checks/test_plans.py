@@ -14,9 +14,9 @@ from torch.distributed.tensor.parallel import (
     RowwiseParallel,
 )
 
-from tests.checks.told import told
+from tests.checks.told import judged, told
 from tplearn import run_ranks
-from tplearn.checks import find_exercise, judge
+from tplearn.checks import find_exercise
 from tplearn.checks.ch14_dtensor import checked, drive, plan, quiet, step, ties, twin
 from tplearn.checks.ch14_dtensor.drive_parts import TIED, of_ties
 
@@ -69,13 +69,14 @@ def test_a_model_that_stops_says_in_which_module_and_torchs_logs_are_not_heard()
     def tp_plan(model) -> dict[str, ParallelStyle]:  # noqa: ANN001
         return plan.tp_plan(model) | {"output": RowwiseParallel()}
 
-    verdict = judge(find_exercise("tp_plan"), tp_plan)
+    verdict = judged(find_exercise("tp_plan"), tp_plan)
     assert verdict.misconception is None and verdict.printed == ""
     explanation = " ".join(verdict.explanation.split())
     assert explanation.startswith("On tp = 2 the model stops in output: RuntimeError: a and b must")
     assert "your function raised" not in explanation
 
 
+@pytest.mark.xdist_group("quiet_plan")
 def test_a_key_that_matches_nothing_is_told_before_all_else() -> None:
     def quiet_plan(plan: dict[str, ParallelStyle]) -> dict[str, ParallelStyle]:
         whole = Replicate()
@@ -86,6 +87,7 @@ def test_a_key_that_matches_nothing_is_told_before_all_else() -> None:
     assert says == "On tp = 2 no module is called 'layers.*.ffn_norm'; PyTorch warns of such a key and goes on."
 
 
+@pytest.mark.xdist_group("quiet_plan")
 def test_a_plan_that_is_none_is_told_as_such() -> None:
     def quiet_plan(plan: dict[str, ParallelStyle]) -> None:
         plan.update(quiet.quiet_plan(plan))

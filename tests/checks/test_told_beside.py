@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.checks.told import told
-from tplearn.checks import find_exercise, judge
+from tests.checks.told import judged, told
+from tplearn.checks import find_exercise
 from tplearn.checks.beside import other_entries
 from tplearn.checks.clues import clues
 from tplearn.checks.leaf import Leaf
@@ -118,7 +118,7 @@ def test_the_wrong_dim_is_named_by_rows_where_its_own_size_is_refused() -> None:
             raise ValueError("some words of its own")
         return list(weight.chunk(world_size, dim=-2))
 
-    assert judge(ROWS, outputs).misconception == "wrong dim, and its size tested"
+    assert judged(ROWS, outputs).misconception == "wrong dim, and its size tested"
 
 
 def test_all_shards_of_an_argument_side_by_side_are_seen_in_a_difference() -> None:
@@ -144,7 +144,7 @@ def test_a_dim_counted_from_the_front_is_not_the_other_size(dim: int, tested: in
             raise ValueError("odd")
         return list(weight.chunk(world_size, dim))
 
-    assert judge(SPLIT, counts_from_the_front).misconception == name
+    assert judged(SPLIT, counts_from_the_front).misconception == name
 
 
 def test_ids_that_are_alike_in_one_case_only_name_no_mutant() -> None:

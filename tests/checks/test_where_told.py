@@ -6,8 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tests.checks.told import told
-from tplearn.checks import find_exercise, judge
+from tests.checks.told import judged, told
+from tplearn.checks import find_exercise
 from tplearn.checks.ch06_backward.wires import joined, own, pair, summed
 from tplearn.simulated import Ledger, Ring
 
@@ -43,7 +43,7 @@ def test_a_failure_that_comes_with_one_kind_of_case_is_not_that_of_all() -> None
         back = (lambda grad: grad) if dim < 0 else (lambda grad: own(grad, dim))
         return pair(lambda x: joined(x, dim), back)(x)
 
-    verdict = judge(GATHER, whole_gradient_from_the_end)
+    verdict = judged(GATHER, whole_gradient_from_the_end)
     assert not verdict.passed and verdict.misconception == "negative dim taken for 0", str(verdict)
 
 
