@@ -60,7 +60,7 @@ class Trial:
             reason = f"{stub} still raises the stub's NotImplementedError. Replace that line with your answer."
             return Verdict(exercise, "not attempted", explanation=reason)
         if stub:
-            reason = f"{exercise.name} calls {stub}, which still raises NotImplementedError. Answer {stub} first."
+            reason = f"{exercise.name} ran into the stub of {stub}: NotImplementedError. Answer that one first."
             return Verdict(exercise, "error", explanation=reason, printed=printed)
         early = next((pair for pair in failures if pair[1].kind in STATUS_OF_FAILURE), None)
         if early:
