@@ -120,6 +120,13 @@ PARALLEL_LOGITS = Exercise(
             "Your logits lie between −1 and 1: what tanh gives is multiplied by cap again.",
             "cap · tanh(logits / cap).",
         ),
+        Mutant(  # on more ranks than one it is the next, which is wrong on one rank too
+            "local numbers for words",
+            Head(padding=step.global_number),
+            "You compared the columns of the shard with vocab_size. Column c of rank r is word start + c; within the "
+            "shard there are stop − start words.",
+            "torch.arange(rows) >= stop - start.",
+        ),
         Mutant(
             "padded rows in the softmax",
             Head(padding=lambda vocab_size, rows: torch.zeros(rows, dtype=torch.bool)),
@@ -162,13 +169,6 @@ PARALLEL_LOGITS = Exercise(
             "You cut the same number of columns off on every rank. The padding stands at the end of the last ranks "
             "only; on the others you made true words impossible.",
             "stop − start, rank by rank: where it equals rows there is no padding.",
-        ),
-        Mutant(
-            "local numbers for words",
-            Head(padding=step.global_number),
-            "You compared the columns of the shard with vocab_size. Column c of rank r is word start + c; within the "
-            "shard there are stop − start words.",
-            "torch.arange(rows) >= stop - start.",
         ),
         Mutant(
             "rows by division",
