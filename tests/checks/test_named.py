@@ -13,7 +13,7 @@ from tests.checks.answers import ch11, ch12
 from tests.checks.told import judged
 from tplearn.checks import find_exercise
 from tplearn.checks.ch12_real_weights.file import CountingFile
-from tplearn.parallel import gather_sequence, reduce_from_group, reduce_scatter_sequence
+from tplearn.parallel import copy_to_group, gather_sequence, reduce_from_group, reduce_scatter_sequence
 
 Shards = list[Tensor]
 
@@ -68,6 +68,11 @@ def joined_copies(qkv: Shards, words: Shards, sizes: tuple, vocab_size: int, p: 
     return [new, ch12.by_heads(qkv, words, sizes, vocab_size, p)[1]]
 
 
+def compared_with_all_words(x: Tensor, weight_shard: Tensor, vocab_size: int, cap: float) -> Tensor:
+    logits = cap * torch.tanh(copy_to_group(x) @ weight_shard.T / cap)
+    return torch.where(torch.arange(len(weight_shard)) < vocab_size, logits, -torch.inf)
+
+
 def both_mistakes(qkv: Shards, words: Shards, sizes: tuple, vocab_size: int, p: int) -> list[Shards]:
     return [joined_copies(qkv, words, sizes, vocab_size, p)[0], ch12.padding_kept(qkv, words, sizes, vocab_size, p)[1]]
 
@@ -86,6 +91,7 @@ NAMED = [
     ("regather_linear", checkpointed, "checkpoint"),
     ("sp_block", ch11.norms_of_all_tokens_by_hand, "norm of gathered tokens"),
     ("sp_block", half_normed_late, "norm of gathered tokens"),
+    ("parallel_logits", compared_with_all_words, "local numbers for words"),
     ("gradient_norm", ch11.copies_on_rank_0, "copies on rank 0 only"),
     ("read_shard", stacked_then_sliced, "q, k and v whole"),
     ("read_shard", equal_rows, "KV rows cut evenly"),

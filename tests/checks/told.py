@@ -2,11 +2,10 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 from tplearn.checks import Exercise, find_exercise
-from tplearn.checks.run import observe
+from tplearn.checks.check import judge_on
 from tplearn.checks.trial import Trial
 from tplearn.checks.verdict import Verdict
 
@@ -14,8 +13,7 @@ from tplearn.checks.verdict import Verdict
 def judged(exercise: Exercise, answer: Callable, seed: int | None = None) -> Verdict:
     """As `judge` does it, but on the cases of the answers before: the reference and each mutant run once for all."""
     assert exercise == find_exercise(exercise.name), "a changed exercise has cases of its own: use `judge`"
-    trial = _trial(exercise.name, seed)
-    return trial.verdict(*observe(replace(exercise, timeout=trial.timeout), answer, trial.tried))
+    return judge_on(_trial(exercise.name, seed), answer)
 
 
 @lru_cache(maxsize=8)  # tests of one exercise follow each other

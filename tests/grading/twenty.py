@@ -2,7 +2,8 @@
 
     python -m tests.grading.twenty FOLDER        writes them, a folder a student, to be graded with `tplearn grade`
 
-The fault sits in 02.3 column_parallel, or in 07.4 SwiGLU where it takes ranks. All other answers are right.
+The fault sits in 02.3 column_parallel, or in 07.4 SwiGLU where it takes ranks. All other answers are right,
+but in 22, where an exercise is left out that others need.
 """
 
 import copy

@@ -55,8 +55,12 @@ def judge(exercise: Exercise, fn: Callable[..., Any], seed: int | None = None) -
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         reason = f"Your function could not be sent to the process that runs it: {error}. Does it use a global object?"
         return Verdict(exercise, "error", explanation=reason)
-    trial = Trial(exercise, secrets.randbelow(2**31) if seed is None else seed)
-    seen, printed = observe(replace(exercise, timeout=trial.timeout), fn, trial.tried)
+    return judge_on(Trial(exercise, secrets.randbelow(2**31) if seed is None else seed), fn)
+
+
+def judge_on(trial: Trial, fn: Callable[..., Any]) -> Verdict:
+    """The verdict on the cases of a trial, which may have seen other functions before."""
+    seen, printed = observe(replace(trial.exercise, timeout=trial.timeout), fn, trial.tried)
     return trial.verdict(seen, printed)
 
 

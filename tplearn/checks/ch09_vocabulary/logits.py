@@ -120,7 +120,7 @@ PARALLEL_LOGITS = Exercise(
             "Your logits lie between −1 and 1: what tanh gives is multiplied by cap again.",
             "cap · tanh(logits / cap).",
         ),
-        Mutant(  # on more ranks than one it is the next, which is wrong on one rank too
+        Mutant(  # before the next: on more ranks than one both leave all padding, but this one is right on one rank
             "local numbers for words",
             Head(padding=step.global_number),
             "You compared the columns of the shard with vocab_size. Column c of rank r is word start + c; within the "
